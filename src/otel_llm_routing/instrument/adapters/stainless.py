@@ -1,0 +1,350 @@
+"""The Stainless family: SDKs whose every call goes through ``SyncAPIClient.request`` or ``AsyncAPIClient.request``.
+
+Hooked are, of each such SDK (sources: openai 1.0 to 3.54, anthropic 0.125 to 2.12, ``_base_client.py`` and
+``_streaming.py``):
+
+- ``request(cast_to, options, *, stream, stream_cls)``: one call, with its retries;
+- ``_process_response(*, response, …)``: the HTTP response of the attempt that succeeded, for its headers;
+- ``Stream.__stream__()``: the generator behind every stream object, for its items and how it ends;
+- ``Stream.close()`` and ``Stream.__exit__()``: a stream that the application is done with.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+from opentelemetry.context import attach, detach, get_current, get_value
+
+from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.adapters.fields import field, text
+from otel_llm_routing.instrument.call import Call, CallRequest
+from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.guard import once, swallowed
+from otel_llm_routing.instrument.surface import CALL_HEADER
+from otel_llm_routing.models import provider_of_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_llm_routing.instrument.call import Tracker
+
+
+class Endpoint:
+    """A path that is a call to a model."""
+
+    __slots__ = ("operation", "read", "size")
+
+    def __init__(self, operation: str, read: Callable[[Call, Any], None], size: Callable[[Any], int]) -> None:
+        self.operation = operation
+        self.read = read
+        """Reads evidence from a whole response, or from one chunk of a stream."""
+        self.size = size
+        """Counts the characters of the request's text."""
+
+
+class StainlessAdapter:
+    """Hooks one SDK of the family.
+
+    ``endpoints`` maps the path that the SDK's methods post to onto what is done there; any other path is not a call to
+    a model. ``provider`` is the SDK's own; ``provider_of_class`` names that of clients with other ones, by class name.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        provider: str,
+        endpoints: dict[str, Endpoint],
+        provider_of_class: dict[str, str],
+    ) -> None:
+        self.package = package
+        self.provider = provider
+        self.endpoints = endpoints
+        self.provider_of_class = provider_of_class
+        self._provider_by_type: dict[type, str | None] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._tracker: Tracker | None = None
+
+    # For an SDK to refine ----------------------------------------------------------------------------------------
+
+    def refine(self, request: CallRequest, client: Any, options: Any, path: str) -> None:
+        """Say more about a request than the family can know."""
+
+    # Hooking -----------------------------------------------------------------------------------------------------
+
+    def providers(self) -> set[str]:
+        """Return the providers whose calls this adapter sees."""
+        return {self.provider, *self.provider_of_class.values()}
+
+    def instrument(self, tracker: Tracker, sdk: Any) -> None:
+        """Hook the imported package ``sdk``. A hook point that is missing is logged, and the others are left alone."""
+        self._tracker = tracker
+        base, streaming = getattr(sdk, "_base_client", None), getattr(sdk, "_streaming", None)
+        required = [(base, "SyncAPIClient"), (base, "AsyncAPIClient"), (streaming, "Stream"), (streaming, "AsyncStream")]
+        if missing := [name for module, name in required if not hasattr(module, name)]:
+            version = getattr(sdk, "__version__", "of unknown version")
+            once(f"{self.package} {version} has no {', '.join(missing)} where expected; its calls are not recorded")
+            return
+        for client, request in ((base.SyncAPIClient, self._request), (base.AsyncAPIClient, self._request_async)):
+            self._wrap_request(client, request)
+            self._wrap(client, "_process_response", self._process_response)
+        for stream, is_async in ((streaming.Stream, False), (streaming.AsyncStream, True)):
+            self._wrap(stream, "__stream__", self._stream_async if is_async else self._stream)
+            self._wrap(stream, "close", self._close_async if is_async else self._close)
+            name = "__aexit__" if is_async else "__exit__"
+            self._wrap(stream, name, self._exit)
+
+    def uninstrument(self) -> None:
+        """Put every hooked method back as it was."""
+        self._tracker = None
+        while self._undo:
+            self._undo.pop()()
+
+    def _wrap(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
+        original = owner.__dict__.get(name)
+        if original is None:
+            return
+        ours = wrapt.FunctionWrapper(original, wrapper)
+        setattr(owner, name, ours)
+
+        def undo() -> None:
+            # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
+            if owner.__dict__.get(name) is ours:
+                setattr(owner, name, original)
+
+        self._undo.append(undo)
+
+    def _wrap_request(self, base: type, wrapper: Callable[..., Any]) -> None:
+        """Wrap ``base.request`` itself, also where others have put a wrapper of it onto a subclass before."""
+        original = base.__dict__["request"]
+        self._wrap(base, "request", wrapper)
+        ours = base.__dict__["request"]
+        for subclass in _subclasses(base):
+            outermost = subclass.__dict__.get("request")
+            holder = outermost
+            while isinstance(holder, wrapt.ObjectProxy) and holder.__wrapped__ is not original:
+                holder = holder.__wrapped__
+            if isinstance(holder, wrapt.ObjectProxy):
+                # Inside theirs: then their span is open when the call starts, and is the call's span.
+                holder.__wrapped__ = ours
+                self._undo.append(_restore(holder, original, ours))
+
+    # A call ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call | None, Any]:
+        """Return the call that this request is, or None, and the options to send it with."""
+        options = kwargs["options"] if "options" in kwargs else args[1]
+        tracker = self._tracker
+        if tracker is None or options.method.lower() != "post":
+            return None, options
+        path = _path(options.url)
+        endpoint = self.endpoints.get(path) or self._absolute(path)
+        if endpoint is None:
+            return None, options
+        outer = get_value(CALL)
+        if isinstance(outer, Call) and not outer.ended and outer.sent is options:
+            return None, options
+        body = options.json_data if type(options.json_data) is dict else {}
+        extra = options.extra_json if type(options.extra_json) is dict else {}
+        model = text(extra.get("model", body.get("model")))
+        request = CallRequest(endpoint.operation, self._provider(client), model, endpoint.read)
+        request.stream = bool(kwargs.get("stream") or (extra.get("stream", body.get("stream")) is True))
+        url = client.base_url
+        request.address, request.port = url.host, url.port
+        if request.port is None:
+            request.port = 80 if url.scheme == "http" else 443
+        request.input_size = endpoint.size(body)
+        options = _take_surface(request, options)
+        self.refine(request, client, options, path)
+        call = tracker.start(request)
+        if call is not None:
+            call.sent = options
+        return call, options
+
+    def _absolute(self, path: str) -> Endpoint | None:
+        # ``client.post("https://host/v1/chat/completions")`` and the like: the end of the path decides.
+        if "://" not in path:
+            return None
+        for known, endpoint in self.endpoints.items():
+            if path.endswith(known):
+                return endpoint
+        return None
+
+    def _provider(self, client: Any) -> str:
+        cls = type(client)
+        if cls not in self._provider_by_type:
+            names = [base.__name__ for base in cls.__mro__]
+            found = [self.provider_of_class[name] for name in names if name in self.provider_of_class]
+            self._provider_by_type[cls] = found[0] if found else None
+        return self._provider_by_type[cls] or provider_of_host(client.base_url.host) or self.provider
+
+    def _finish(self, call: Call, result: Any) -> None:
+        """End a call whose answer is complete; leave one open whose answer is yet to be read."""
+        response, call.http_response, call.sent = call.http_response, None, None
+        read = call.request.read
+        if response is None:
+            read(call, result)
+            call.end()
+        elif hasattr(result, "__stream__"):
+            pass  # the stream ends it
+        elif not response.is_closed or call.request.stream:
+            pass  # the bytes end it
+        elif field(result, "model") is not None:
+            read(call, result)
+            call.end()
+        else:
+            # A raw response, or a type of the application's own, with its body already received.
+            try:
+                read(call, json.loads(response.content))
+            finally:
+                call.end()
+
+    # The hooks ---------------------------------------------------------------------------------------------------
+
+    def _request(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call, args, kwargs = self._guarded_begin(instance, args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        token = attach(call.context)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.end(error)
+            raise
+        finally:
+            detach(token)  # the same frame of the same thread: always the right place
+        self._guarded_finish(call, result)
+        return result
+
+    async def _request_async(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call, args, kwargs = self._guarded_begin(instance, args, kwargs)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        before = get_current()
+        attach(call.context)
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.end(None if isinstance(error, GeneratorExit) else error)
+            raise
+        finally:
+            # A coroutine that is dropped may be closed in another context, where there is nothing to take back.
+            if get_current() is call.context:
+                attach(before)
+        self._guarded_finish(call, result)
+        return result
+
+    def _guarded_begin(
+        self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call | None, tuple[Any, ...], dict[str, Any]]:
+        try:
+            call, options = self._begin(client, args, kwargs)
+            if "options" in kwargs:
+                if options is not kwargs["options"]:
+                    kwargs = {**kwargs, "options": options}
+            elif options is not args[1]:
+                args = (args[0], options, *args[2:])
+        except Exception:  # noqa: BLE001
+            swallowed(f"read a request of {self.package}")
+            return None, args, kwargs
+        return call, args, kwargs
+
+    def _guarded_finish(self, call: Call, result: Any) -> None:
+        try:
+            self._finish(call, result)
+        except Exception:  # noqa: BLE001
+            swallowed(f"read a response of {self.package}")
+            call.end()
+
+    def _process_response(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
+        try:
+            call, response = get_value(CALL), kwargs.get("response")
+            if isinstance(call, Call) and call.sent is not None and response is not None:
+                call.http_response = response
+                call.headers(response.headers.raw)
+                if call.request.stream or not response.is_closed:
+                    response.extensions[streams.EXTENSION] = call
+                    streams.observe_bytes(response, call, call.request.read)
+        except Exception:  # noqa: BLE001
+            swallowed(f"look at an HTTP response of {self.package}")
+        return wrapped(*args, **kwargs)
+
+    def _stream(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = _call_of(instance)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        call.parsing = True
+        return streams.items(wrapped(*args, **kwargs), call, call.request.read)
+
+    def _stream_async(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = _call_of(instance)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        call.parsing = True
+        return streams.async_items(wrapped(*args, **kwargs), call, call.request.read)
+
+    @staticmethod
+    def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if (call := _call_of(instance)) is not None and not call.reading:
+            call.end()
+        return wrapped(*args, **kwargs)
+
+    @staticmethod
+    async def _close_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if (call := _call_of(instance)) is not None and not call.reading:
+            call.end()
+        return await wrapped(*args, **kwargs)
+
+    @staticmethod
+    def _exit(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
+        error = args[1] if len(args) > 1 else None
+        if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
+            call = _call_of(instance)
+            if call is not None:
+                call.end(error)
+        return wrapped(*args, **kwargs)
+
+
+def _call_of(stream: Any) -> Call | None:
+    try:
+        call = stream.response.extensions.get(streams.EXTENSION)
+    except Exception:  # noqa: BLE001  (a stand-in for a response, in somebody's test)
+        return None
+    return call if isinstance(call, Call) and not call.ended else None
+
+
+def _path(url: Any) -> str:
+    path = str(url).partition("?")[0]
+    return path if path.startswith("/") or "://" in path else "/" + path
+
+
+def _take_surface(request: CallRequest, options: Any) -> Any:
+    """Note the surface that a header of the call names, and return options that do not send it."""
+    headers = options.headers
+    if not isinstance(headers, dict) or not headers:
+        return options
+    ours = [name for name in headers if isinstance(name, str) and name.lower() == CALL_HEADER]
+    if not ours:
+        return options
+    request.surface = headers[ours[-1]]
+    options = copy.copy(options)  # neither the application's dictionary nor its options change
+    options.headers = {name: value for name, value in headers.items() if name not in ours}
+    return options
+
+
+def _subclasses(base: type) -> list[type]:
+    found: list[type] = []
+    for cls in base.__subclasses__():
+        found += [cls, *_subclasses(cls)]
+    return found
+
+
+def _restore(holder: Any, original: Any, ours: Any) -> Callable[[], None]:
+    def undo() -> None:
+        if holder.__wrapped__ is ours:
+            holder.__wrapped__ = original
+
+    return undo

@@ -1,0 +1,365 @@
+"""One observed call to a model: started, told what the response says, ended once. Span and metrics are written here.
+
+A call's span is its own, or one that somebody else opened for the same call (the SDK's native tracing, another
+instrumentation). An adopted span is written whenever the evidence changes, since its owner ends it when it likes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    get_tracer_provider,
+    set_span_in_context,
+)
+
+from otel_llm_routing import semconv
+from otel_llm_routing.instrument import served
+from otel_llm_routing.instrument.context import CALL, spans_suppressed, suppressed
+from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.models import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.trace import Tracer
+
+    from otel_llm_routing.instrument.metrics import Recorder
+    from otel_llm_routing.instrument.spans import LLMRoutingSpanProcessor
+    from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
+
+
+class CallRequest:
+    """What the application asked for, as an adapter read it before the call."""
+
+    __slots__ = (
+        "address",
+        "input_size",
+        "late_span",
+        "model",
+        "native_span",
+        "operation",
+        "overwrites_body",
+        "port",
+        "provider",
+        "read",
+        "service_tier",
+        "stream",
+        "surface",
+    )
+
+    def __init__(
+        self, operation: str, provider: str, model: str | None, read: Callable[[Call, Any], None]
+    ) -> None:
+        self.operation = operation
+        self.read = read
+        """Reads evidence from a whole response, or from one chunk of a stream."""
+        self.provider = provider
+        self.model = model
+        self.stream = False
+        self.address: str | None = None
+        self.port: int | None = None
+        self.input_size = 0
+        """Characters of the request's text."""
+        self.service_tier: str | None = None
+        self.surface: str | None = None
+        """The surface the call itself names."""
+        self.native_span = False
+        """The SDK opens a span for this call by itself."""
+        self.late_span = False
+        """Another instrumentation opens a span for this call once it has returned."""
+        self.overwrites_body = False
+        """The API is known to write the requested name into the body's model field."""
+
+
+class Tracker:
+    """What calls are recorded with: one tracer, one recorder, one resolver of surfaces."""
+
+    __slots__ = ("cap", "processor", "recorder", "surfaces", "tracer")
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        recorder: Recorder,
+        surfaces: SurfaceResolver,
+        cap: Cap,
+        processor: LLMRoutingSpanProcessor,
+    ) -> None:
+        self.tracer = tracer
+        self.recorder = recorder
+        self.surfaces = surfaces
+        self.cap = cap
+        self.processor = processor
+
+    def start(self, request: CallRequest) -> Call | None:
+        """Start a call, with a span of its own or an adopted one; None where OpenTelemetry is told to be silent."""
+        context = get_current()
+        if suppressed(context):
+            return None
+        if not self.processor.attached:
+            # The application set up its tracer provider after the instrumentation started.
+            self.processor.attach(get_tracer_provider())
+        return Call(self, request, context)
+
+
+class Call:
+    """One call. Every method may be called from any thread, and none after ``end`` has an effect."""
+
+    __slots__ = (
+        "__weakref__",
+        "_began",
+        "_first",
+        "_open",
+        "_owned",
+        "_pending",
+        "_tracker",
+        "body_model",
+        "cached",
+        "context",
+        "details",
+        "fallback",
+        "gateway",
+        "header_model",
+        "http_response",
+        "input_tokens",
+        "kind",
+        "output_tokens",
+        "parsing",
+        "reading",
+        "request",
+        "sent",
+        "span",
+        "surface",
+        "surface_source",
+        "trace_model",
+    )
+
+    def __init__(self, tracker: Tracker, request: CallRequest, context: Context) -> None:
+        self._tracker = tracker
+        self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
+        self._first: float | None = None
+        self.request = request
+        self.sent: Any = None
+        """The SDK's own object for the request, while it is under way."""
+        self.http_response: Any = None
+        self.header_model: str | None = None
+        self.trace_model: str | None = None
+        self.body_model: str | None = None
+        self.gateway: str | None = None
+        self.cached = False
+        self.fallback = False
+        self.parsing = False
+        """The SDK's own stream object reads the items, so nobody needs to read the bytes."""
+        self.reading = False
+        """That object is waiting for the next item at this moment."""
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.details: dict[str, Any] = {}
+        """Span attributes read from the response."""
+        self.kind = kind_of(request.model, request.provider) if request.model else "unknown"
+        current = get_current_span(context)
+        processor = tracker.processor
+        root = processor.local_root(current)
+        self.surface, self.surface_source = tracker.surfaces.resolve(
+            context, getattr(root, "name", None), getattr(root, "attributes", None), request.surface
+        )
+        self._began = time.perf_counter()
+        adopted = processor.span_of_this_call(current, request)
+        if adopted is not None:
+            self._owned = False
+            self._pending = False
+            self.span: Span = adopted
+            self.write()
+            self.context = Context({**context, CALL: self})
+            return
+        self._pending = request.native_span or request.late_span
+        self._owned = not self._pending and not spans_suppressed(context)
+        if self._owned:
+            name = f"{request.operation} {request.model}" if request.model else request.operation
+            self.span = tracker.tracer.start_span(name, context, SpanKind.CLIENT, self._start_attributes())
+            self.context = Context({**set_span_in_context(self.span, context), CALL: self})
+        else:
+            self.span = INVALID_SPAN
+            self.context = Context({**context, CALL: self})
+
+    # What an adapter reports ------------------------------------------------------------------------------------
+
+    def headers(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take the evidence in the response's headers."""
+        found = served.read_headers(raw)
+        self.header_model = found.model
+        self.gateway = found.gateway
+        self.cached = found.cached
+        self.fallback = self.fallback or found.fallback
+        if not self._owned:
+            self.write()
+
+    def body(self, model: object) -> None:
+        """Take the model that the response's body, or a chunk of it, names."""
+        name = served.clean_model(model)
+        if name is not None and name != self.body_model:
+            self.body_model = name
+            if not self._owned:
+                self.write()
+
+    def routed(self, model: object, *, fallback: bool = False) -> None:
+        """Take the model that a routing trace in the body names."""
+        self.fallback = self.fallback or fallback
+        self.trace_model = served.clean_model(model) or self.trace_model
+        if not self._owned:
+            self.write()
+
+    def first_chunk(self) -> None:
+        """Say that a part of the streamed answer has arrived."""
+        if self._first is None:
+            self._first = time.perf_counter() - self._began
+
+    @property
+    def ended(self) -> bool:
+        """True once the call has been counted."""
+        return not self._open
+
+    # The span ----------------------------------------------------------------------------------------------------
+
+    def adopt(self, span: Span) -> bool:
+        """Take over a span that was opened for this call; false if the call has one."""
+        if not self._pending:
+            return False
+        self._pending = False
+        self.span = span
+        self.write()
+        return True
+
+    def decide(self) -> tuple[str | None, str, str]:
+        """Return the served model, which evidence named it, and how it relates to the requested one."""
+        request = self.request
+        if self.header_model is not None:
+            model, source = self.header_model, served.HEADER
+        elif self.trace_model is not None:
+            model, source = self.trace_model, served.TRACE
+        elif self.body_model is not None:
+            model, source = self.body_model, served.BODY
+        else:
+            return None, served.NONE, served.UNREPORTED
+        overwritten = request.overwrites_body or self.gateway in served.OVERWRITING_GATEWAYS
+        return model, source, served.match(request.model, request.provider, model, source, overwritten=overwritten)
+
+    def write(self) -> None:
+        """Write this project's attributes, and the models, to a span that somebody else opened."""
+        span = self.span
+        if not span.is_recording():
+            return
+        model, source, match = self.decide()
+        attributes: dict[str, Any] = self._ours(source, match)
+        # Another instrumentation may have copied the requested model here; the evidence decides.
+        if model is not None:
+            attributes[semconv.RESPONSE_MODEL] = model
+        if self.request.model is not None:
+            attributes[semconv.REQUEST_MODEL] = self.request.model
+        span.set_attributes(attributes)
+
+    def _ours(self, source: str, match: str) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            semconv.SURFACE: self.surface,
+            semconv.SURFACE_SOURCE: self.surface_source,
+            semconv.REQUEST_KIND: self.kind,
+            semconv.SERVED_SOURCE: source,
+            semconv.MATCH: match,
+        }
+        if self.fallback:
+            attributes[semconv.FALLBACK] = True
+        if self.gateway is not None:
+            attributes[semconv.GATEWAY] = self.gateway
+        if self.cached:
+            attributes[semconv.CACHED] = True
+        return attributes
+
+    def _start_attributes(self) -> dict[str, Any]:
+        request = self.request
+        attributes: dict[str, Any] = {
+            semconv.OPERATION: request.operation,
+            semconv.PROVIDER: request.provider,
+            semconv.SURFACE: self.surface,
+            semconv.SURFACE_SOURCE: self.surface_source,
+            semconv.REQUEST_KIND: self.kind,
+        }
+        if request.model is not None:
+            attributes[semconv.REQUEST_MODEL] = request.model
+        if request.stream:
+            attributes[semconv.REQUEST_STREAM] = True
+        if request.address is not None:
+            attributes[semconv.SERVER_ADDRESS] = request.address
+            if request.port is not None:
+                attributes[semconv.SERVER_PORT] = request.port
+        if request.service_tier is not None:
+            attributes[semconv.OPENAI_REQUEST_TIER] = request.service_tier
+        return attributes
+
+    # The end -----------------------------------------------------------------------------------------------------
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the call and count it; the first of several ends counts. Never raises."""
+        try:
+            self._open.pop()
+        except IndexError:
+            return
+        try:
+            self._end(error)
+        except Exception:  # noqa: BLE001
+            swallowed("end a call")
+
+    def _end(self, error: BaseException | None) -> None:
+        seconds = time.perf_counter() - self._began
+        request, span, tracker = self.request, self.span, self._tracker
+        model, source, match = self.decide()
+        error_type = None if error is None else type(error).__qualname__
+        context = None
+        if span.is_recording():
+            attributes = self._ours(source, match)
+            if self._owned:
+                attributes.update(self.details)
+                if self._first is not None:
+                    attributes[semconv.TIME_TO_FIRST_CHUNK] = self._first
+            if model is not None:
+                attributes[semconv.RESPONSE_MODEL] = model
+            if error_type is not None and self._owned:
+                attributes[semconv.ERROR_TYPE] = error_type
+                span.set_status(Status(StatusCode.ERROR))
+            span.set_attributes(attributes)
+            if span.get_span_context().trace_flags.sampled:
+                context = set_span_in_context(span, Context())
+        if self._owned:
+            span.end()
+        elif self._pending:
+            tracker.processor.expect_late(self)
+        cap = tracker.cap
+        tracker.recorder.record(
+            (
+                (
+                    self.surface,
+                    request.provider,
+                    request.operation,
+                    cap(request.model) if request.model is not None else None,
+                    cap(model) if model is not None else None,
+                    self.kind,
+                    match,
+                    source,
+                    self.cached,
+                    error_type,
+                ),
+                request.input_size,
+                self.input_tokens,
+                self.output_tokens,
+                seconds,
+                self._first,
+                context,
+            )
+        )

@@ -1,0 +1,110 @@
+"""``LLMRoutingInstrumentor``: registers import hooks, and takes everything back.
+
+It is found under the entry point ``llm_routing`` by ``opentelemetry-instrument``. No SDK is imported here: one that the
+application never imports costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import wrapt
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from otel_llm_routing import semconv
+from otel_llm_routing._version import __version__
+from otel_llm_routing.instrument import environment
+from otel_llm_routing.instrument.adapters import ADAPTERS
+from otel_llm_routing.instrument.call import Tracker
+from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.metrics import Recorder
+from otel_llm_routing.instrument.spans import LLMRoutingSpanProcessor
+from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# One of each in a process, whatever number of instrumentors is made: a span processor cannot be taken off a provider,
+# nor an observable instrument off a meter.
+_processor = LLMRoutingSpanProcessor()
+_recorders: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
+_hooked: set[str] = set()
+_active: dict[str, Any] = {}
+_state: dict[str, Any] = {"tracker": None, "disabled": frozenset()}
+
+
+class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ignore]
+    """Records requested model, served model and surface of every model call.
+
+    ``instrument(tracer_provider=…, meter_provider=…)`` uses the global providers where none are given. Both
+    ``instrument()`` and ``uninstrument()`` may be called any number of times and never raise.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: which SDKs are there is seen when they are imported."""
+        return ()
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Start recording; see the class for the arguments."""
+        try:
+            super().instrument(**kwargs)
+        except Exception:  # noqa: BLE001
+            swallowed("start")
+
+    def uninstrument(self, **kwargs: Any) -> None:
+        """Stop recording and put every hooked method back as it was."""
+        try:
+            super().uninstrument(**kwargs)
+        except Exception:  # noqa: BLE001
+            swallowed("stop")
+
+    def _instrument(self, **kwargs: Any) -> None:
+        settings = environment.read()
+        tracer_provider = kwargs.get("tracer_provider") or trace.get_tracer_provider()
+        meter_provider = kwargs.get("meter_provider") or metrics.get_meter_provider()
+        recorder = _recorders.get(meter_provider)
+        if recorder is None:
+            recorder = Recorder(metrics.get_meter(semconv.SCOPE, __version__, meter_provider))
+            _recorders[meter_provider] = recorder
+        tracker = Tracker(
+            trace.get_tracer(semconv.SCOPE, __version__, tracer_provider),
+            recorder,
+            SurfaceResolver(settings),
+            Cap(settings.max_models),
+            _processor,
+        )
+        _processor.tracker = tracker
+        _processor.attach(tracer_provider)
+        _state.update(tracker=tracker, disabled=settings.disabled_sdks)
+        for package in ADAPTERS:
+            if package in sys.modules:
+                _hook(sys.modules[package])
+            if package not in _hooked:
+                _hooked.add(package)
+                wrapt.register_post_import_hook(_hook, package)
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
+        _state.update(tracker=None)
+        _processor.tracker = None
+        _processor.adapted_providers.clear()
+        while _active:
+            _active.popitem()[1].uninstrument()
+
+
+def _hook(sdk: Any) -> None:
+    """Hook the imported package ``sdk`` unless it is hooked, or switched off."""
+    package = sdk.__name__
+    tracker = _state["tracker"]
+    if tracker is None or package in _active or package in _state["disabled"]:
+        return
+    try:
+        adapter = importlib.import_module(ADAPTERS[package]).ADAPTER
+        _active[package] = adapter
+        adapter.instrument(tracker, sdk)
+        _processor.adapted_providers.update(adapter.providers())
+    except Exception:  # noqa: BLE001
+        swallowed(f"hook {package}")

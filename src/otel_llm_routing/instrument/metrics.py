@@ -1,0 +1,195 @@
+"""The metrics of ``llm_routing.*``: one process-wide table of counts, and three histograms.
+
+A call that ends only appends one tuple to a queue, which takes well under a microsecond, needs no lock and is safe in
+a finaliser that the garbage collector runs at any point. The queue is worked off in batches and before each
+collection: counts go to a table that observable counters report, sizes and times to histograms, each with the call's
+own span as its context so that exemplars point at it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel_llm_routing import semconv
+from otel_llm_routing.instrument.guard import swallowed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opentelemetry.context import Context
+
+BATCH = 32
+"""Calls that may wait in the queue before the thread that ends one works it off."""
+
+MAX_SERIES = 1800
+"""Distinct attribute sets of one counter; below the SDK's own limit of 2000, past which it would merge them."""
+
+SIZE_BOUNDS = [256.0 * 2**n for n in range(10)]
+"""Characters; powers of two so that a size-stratified comparison can use the buckets as strata."""
+SECOND_BOUNDS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4]
+
+# surface, provider, operation, requested, served, kind, match, source, cached, error type
+Key = tuple[str, str, str, "str | None", "str | None", str, str, str, bool, "str | None"]
+# key, characters, input tokens, output tokens, seconds, seconds to first chunk, context of the span
+Finished = tuple[Key, int, int, int, float, "float | None", "Context | None"]
+
+_NAMES = (
+    semconv.SURFACE,
+    semconv.PROVIDER,
+    semconv.OPERATION,
+    semconv.REQUEST_MODEL,
+    semconv.RESPONSE_MODEL,
+    semconv.REQUEST_KIND,
+    semconv.MATCH,
+    semconv.SERVED_SOURCE,
+    semconv.CACHED,
+    semconv.ERROR_TYPE,
+)
+
+
+class Recorder:
+    """Counts finished calls and reports them to one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._queue: deque[Finished] = deque()
+        self._lock = threading.Lock()
+        self._requests: dict[Key, int] = {}
+        self._tokens: dict[tuple[str, str, str | None, str | None], list[int]] = {}
+        self.dropped = 0
+        meter.create_observable_counter(
+            semconv.REQUESTS, [self._observe_requests], unit="{request}", description="Calls to models."
+        )
+        meter.create_observable_counter(
+            semconv.INPUT_TOKENS_TOTAL, [self._observe_input], unit="{token}", description="Tokens read by models."
+        )
+        meter.create_observable_counter(
+            semconv.OUTPUT_TOKENS_TOTAL, [self._observe_output], unit="{token}", description="Tokens models wrote."
+        )
+        self._size = _histogram(
+            meter, semconv.INPUT_SIZE, "{character}", "Characters of the request's text.", SIZE_BOUNDS
+        )
+        self._duration = _histogram(
+            meter, semconv.DURATION, "s", "From the call to the full receipt of its answer.", SECOND_BOUNDS
+        )
+        self._first = _histogram(
+            meter, semconv.FIRST_CHUNK, "s", "From the call to the first chunk of a stream.", SECOND_BOUNDS
+        )
+        _recorders.add(self)
+
+    def record(self, finished: Finished) -> None:
+        """Count one finished call. Never blocks."""
+        queue = self._queue
+        queue.append(finished)
+        if len(queue) >= BATCH and self._lock.acquire(blocking=False):
+            try:
+                self._work_off()
+            finally:
+                self._lock.release()
+
+    def reset(self) -> None:
+        """Forget everything: the child of a fork must not report its parent's calls again."""
+        self._queue = deque()
+        self._lock = threading.Lock()
+        self._requests = {}
+        self._tokens = {}
+
+    def _work_off(self) -> None:
+        queue, requests, tokens = self._queue, self._requests, self._tokens
+        while queue:
+            try:
+                key, size, read, written, seconds, first, context = queue.popleft()
+            except IndexError:
+                return
+            if key not in requests and len(requests) >= MAX_SERIES:
+                self.dropped += 1
+                key = (key[0], key[1], key[2], "other", key[4] and "other", *key[5:])
+                if key not in requests and len(requests) >= MAX_SERIES + 100:
+                    key = ("other", "other", key[2], "other", "other", "unknown", *key[6:8], False, None)
+            requests[key] = requests.get(key, 0) + 1
+            four = (key[0], key[1], key[3], key[4])
+            if read or written:
+                both = tokens.get(four)
+                if both is None:
+                    both = tokens[four] = [0, 0]
+                both[0] += read
+                both[1] += written
+            try:
+                self._histograms(four, key[9], size, seconds, first, context)
+            except Exception:  # noqa: BLE001
+                swallowed("record a call's size and time")
+
+    def _histograms(
+        self,
+        four: tuple[str, str, str | None, str | None],
+        error: str | None,
+        size: int,
+        seconds: float,
+        first: float | None,
+        context: Context | None,
+    ) -> None:
+        attributes = _four(four)
+        self._size.record(size, attributes, context=context)
+        if first is not None:
+            self._first.record(first, attributes, context=context)
+        if error is not None:
+            attributes = {**attributes, semconv.ERROR_TYPE: error}
+        self._duration.record(seconds, attributes, context=context)
+
+    def _current(self) -> None:
+        with self._lock:
+            self._work_off()
+
+    def _observe_requests(self, options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG002
+        self._current()
+        return [Observation(count, _attributes(key)) for key, count in list(self._requests.items())]
+
+    def _observe_input(self, options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG002
+        return list(self._token_observations(0))
+
+    def _observe_output(self, options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG002
+        return list(self._token_observations(1))
+
+    def _token_observations(self, which: int) -> Iterator[Observation]:
+        self._current()
+        for four, both in list(self._tokens.items()):
+            yield Observation(both[which], _four(four))
+
+
+def _histogram(meter: Meter, name: str, unit: str, description: str, bounds: list[float]) -> Any:
+    try:
+        return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=bounds)
+    except TypeError:  # an API before 1.30, or another implementation, without the advisory
+        return meter.create_histogram(name, unit, description)
+
+
+def _attributes(key: Key) -> dict[str, Any]:
+    # Only what is there: an absent served model is an absent attribute, not an empty one.
+    return {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None and value is not False}
+
+
+def _four(four: tuple[str, str, str | None, str | None]) -> dict[str, Any]:
+    surface, provider, requested, served = four
+    attributes = {semconv.SURFACE: surface, semconv.PROVIDER: provider}
+    if requested is not None:
+        attributes[semconv.REQUEST_MODEL] = requested
+    if served is not None:
+        attributes[semconv.RESPONSE_MODEL] = served
+    return attributes
+
+
+_recorders: WeakSet[Recorder] = WeakSet()
+
+
+def _after_fork() -> None:
+    for recorder in list(_recorders):
+        recorder.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,118 @@
+"""Which model served, how do we know, and how does it relate to the one requested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_llm_routing.models import kind_of, same_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HEADER = "header"
+TRACE = "trace"
+BODY = "body"
+NONE = "none"
+
+EXACT = "exact"
+RESOLVED = "resolved"
+SUBSTITUTED = "substituted"
+UNCONFIRMED = "unconfirmed"
+UNREPORTED = "unreported"
+
+MAX_MODEL_LENGTH = 256
+
+# Headers that name the served model, strongest first where a gateway sends several.
+# Sources: Azure OpenAI `x-ms-served-model` (openai/openai-python issue 3271); LiteLLM proxy
+# litellm/proxy/common_request_processing.py (litellm 1.109.1); Cloudflare AI Gateway "Dynamic routing" and
+# "Auto" documentation pages; ngrok AI gateway documentation, "Response headers".
+MODEL_HEADERS: dict[bytes, tuple[str, int]] = {
+    b"x-ms-served-model": ("azure", 4),
+    b"x-litellm-model-name": ("litellm", 5),
+    b"cf-aig-routed-model": ("cloudflare", 7),
+    b"cf-aig-model": ("cloudflare", 6),
+    b"ngrok-aig-model": ("ngrok", 6),
+}
+# Header prefixes by which a gateway is recognised.
+GATEWAY_PREFIXES: tuple[tuple[bytes, str], ...] = (
+    (b"x-litellm-", "litellm"),
+    (b"cf-aig-", "cloudflare"),
+    (b"x-portkey-", "portkey"),
+    (b"ngrok-aig-", "ngrok"),
+)
+# Headers by which a gateway says that it answered from its cache, with the value that says so.
+CACHE_HEADERS: dict[bytes, bytes] = {b"cf-aig-cache-status": b"hit", b"x-portkey-cache-status": b"hit"}
+# Headers that count attempts before the one that answered: more than this many means a fallback.
+ATTEMPT_HEADERS: dict[bytes, int] = {
+    b"x-litellm-attempted-fallbacks": 0,
+    b"ngrok-aig-attempts": 1,
+}
+# Gateways that write the requested name over the body's model, so that the body alone proves nothing.
+OVERWRITING_GATEWAYS = frozenset({"litellm"})
+
+
+class HeaderEvidence:
+    """What the response's headers say."""
+
+    __slots__ = ("cached", "fallback", "gateway", "model")
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.gateway: str | None = None
+        self.cached = False
+        self.fallback = False
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
+    """Read the evidence in ``raw``, the headers as pairs of bytes."""
+    found = HeaderEvidence()
+    strength = -1
+    for key, value in raw:
+        name = key.lower()
+        # Every header of interest starts with one of these; most headers of a response do not.
+        if not name.startswith((b"x-", b"cf-aig-", b"ngrok-aig-")):
+            continue
+        for prefix, gateway in GATEWAY_PREFIXES:
+            if name.startswith(prefix):
+                found.gateway = gateway
+        if name in MODEL_HEADERS:
+            gateway, rank = MODEL_HEADERS[name]
+            model = clean_model(value.decode("utf-8", "replace"))
+            if model is not None and rank > strength:
+                found.model, strength = model, rank
+            found.gateway = found.gateway or gateway
+        elif name in CACHE_HEADERS:
+            found.cached = found.cached or value.strip().lower() == CACHE_HEADERS[name]
+        elif name in ATTEMPT_HEADERS:
+            text = value.strip()
+            found.fallback = found.fallback or (text.isdigit() and int(text[:9]) > ATTEMPT_HEADERS[name])
+    return found
+
+
+def clean_model(value: object) -> str | None:
+    """Return ``value`` if it can be the identifier of a model: a printable string, not empty, cut to 256 characters."""
+    if type(value) is not str or not value:
+        return None
+    if len(value) > MAX_MODEL_LENGTH:
+        value = value[:MAX_MODEL_LENGTH]
+    if not value.isprintable():
+        value = "".join(c for c in value if c.isprintable())
+    return value.strip() or None
+
+
+def match(requested: str | None, provider: str, served: str | None, source: str, *, overwritten: bool) -> str:
+    """Say how ``served`` relates to ``requested``.
+
+    ``overwritten`` says that whoever wrote the body is known to put the requested name there.
+    """
+    if served is None:
+        return UNREPORTED
+    if source == BODY and overwritten:
+        return UNCONFIRMED
+    kind = kind_of(requested, provider) if requested else "unknown"
+    if requested and same_model(requested, served):
+        return UNCONFIRMED if kind in ("alias", "router") else EXACT
+    if kind_of(served, provider) == "router":
+        # A router's name is not the name of a model, whoever says it.
+        return UNCONFIRMED
+    return SUBSTITUTED if kind == "pinned" else RESOLVED

@@ -1,0 +1,276 @@
+"""Observing a stream without changing its type.
+
+The items are seen by a generator put between the SDK's stream object and its own generator. The end of life is seen
+by the HTTP response's byte stream, replaced by one of the same kind that notes ``close()`` and collection: so a stream
+that is closed early, dropped halfway or never read ends its call too. Where the application reads the bytes by itself,
+they are looked at as they pass; nothing is read that the application does not read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from otel_llm_routing.instrument.guard import swallowed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+
+    from otel_llm_routing.instrument.call import Call
+
+    Reader = Callable[[Call, Any], None]
+
+EXTENSION = "llm_routing.call"
+"""Key under which a response carries its call, in the dictionary httpx keeps for such things."""
+MAX_HELD = 1 << 20
+"""Bytes of one body, or of one event, that are held while they pass; a longer one is not read."""
+
+
+def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generator[Any, Any, Any]:
+    """Yield what ``inner`` yields, tell ``call`` of each item, and end it when ``inner`` ends."""
+    guarded = _Guarded(call, read)
+    see = guarded.see
+    call.reading = True
+    try:
+        for item in inner:
+            call.reading = False
+            see(item)
+            yield item
+            call.reading = True
+    except GeneratorExit:
+        call.end()  # the consumer stopped: that is no error
+        raise
+    except BaseException as error:
+        call.end(error)
+        raise
+    else:
+        call.end()
+    finally:
+        call.reading = False
+        inner.close()
+
+
+async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader) -> AsyncGenerator[Any, Any]:
+    """Yield what ``inner`` yields, as ``items`` does."""
+    guarded = _Guarded(call, read)
+    see = guarded.see
+    call.reading = True
+    try:
+        async for item in inner:
+            call.reading = False
+            see(item)
+            yield item
+            call.reading = True
+    except GeneratorExit:
+        call.end()
+        raise
+    except BaseException as error:
+        call.end(error)
+        raise
+    else:
+        call.end()
+    finally:
+        call.reading = False
+        await inner.aclose()
+
+
+class _Guarded:
+    """A reader that never raises and, once it has failed, is not asked again for this call."""
+
+    __slots__ = ("_call", "_read", "see")
+
+    def __init__(self, call: Call, read: Reader) -> None:
+        self._call = call
+        self._read = read
+        self.see: Callable[[Any], None] = self._first
+
+    def _first(self, item: Any) -> None:
+        self._call.first_chunk()
+        self.see = self._next
+        self._next(item)
+
+    def _next(self, item: Any) -> None:
+        try:
+            self._read(self._call, item)
+        except Exception:  # noqa: BLE001
+            swallowed("read a chunk of a stream")
+
+
+# The byte stream of a response ------------------------------------------------------------------------------------
+
+
+class _Observed:
+    """What both kinds of observed byte stream share. Everything else is the original's."""
+
+    def __init__(self, inner: Any, call: Call, body: BodyReader | None) -> None:
+        self._llm_routing_inner = inner
+        self._llm_routing_call = call
+        self._llm_routing_body = body
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_llm_routing"):
+            raise AttributeError(name)
+        return getattr(self._llm_routing_inner, name)
+
+    def _bytes(self, chunk: bytes) -> None:
+        body, call = self._llm_routing_body, self._llm_routing_call
+        if body is not None and not call.parsing:
+            call.first_chunk()
+            body.feed(chunk)
+
+    def _read(self) -> None:
+        if not self._llm_routing_call.reading:
+            if self._llm_routing_body is not None and not self._llm_routing_call.parsing:
+                self._llm_routing_body.finish()
+            self._llm_routing_call.end()
+
+    def _failed(self, error: BaseException) -> None:
+        # Where the SDK's stream is reading, the error the application gets is that stream's, not the transport's.
+        if not self._llm_routing_call.reading:
+            self._llm_routing_call.end(error)
+
+    def _closed(self) -> None:
+        if not self._llm_routing_call.reading:
+            self._llm_routing_call.end()
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._llm_routing_call.end()
+
+
+class _SyncObserved(_Observed):
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._llm_routing_inner:
+                self._bytes(chunk)
+                yield chunk
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._failed(error)
+            raise
+        else:
+            self._read()
+
+    def close(self) -> None:
+        self._closed()
+        self._llm_routing_inner.close()
+
+
+class _AsyncObserved(_Observed):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = self._llm_routing_inner.__aiter__()
+        try:
+            async for chunk in chunks:
+                self._bytes(chunk)
+                yield chunk
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._failed(error)
+            raise
+        else:
+            self._read()
+        finally:
+            # In the task that reads; else the event loop would close it later, in a task of its own.
+            aclose = getattr(chunks, "aclose", None)
+            if aclose is not None:
+                await aclose()
+
+    async def aclose(self) -> None:
+        self._closed()
+        await self._llm_routing_inner.aclose()
+
+
+_classes: dict[tuple[type, ...], type] = {}
+
+
+def observe_bytes(response: Any, call: Call, read: Reader) -> None:
+    """Replace ``response.stream`` by a byte stream of the same kind that ends ``call`` when it is done with."""
+    inner = response.stream
+    # httpx, httpx2 and whatever comes next have bases of these names, and check against their own.
+    bases = tuple(base for base in type(inner).__mro__ if base.__name__ in ("SyncByteStream", "AsyncByteStream"))
+    if not bases:
+        return
+    cls = _classes.get(bases)
+    if cls is None:
+        names = {base.__name__ for base in bases}
+        ours = [_SyncObserved] if "SyncByteStream" in names else []
+        ours += [_AsyncObserved] if "AsyncByteStream" in names else []  # type: ignore[list-item]
+        cls = _classes[bases] = type("ObservedByteStream", (*ours, *bases), {})
+    response.stream = cls(inner, call, BodyReader.of(response, call, read))
+
+
+class BodyReader:
+    """Reads evidence from the bytes of a body, as they pass: one JSON document, or server-sent events."""
+
+    __slots__ = ("_buffer", "_call", "_events", "_read", "_unzip")
+
+    def __init__(self, call: Call, read: Reader, *, events: bool, zipped: bool) -> None:
+        self._call = call
+        self._read = read
+        self._events = events
+        self._unzip = zlib.decompressobj(wbits=47) if zipped else None  # 47: zlib and gzip, found by their headers
+        self._buffer: bytearray | None = bytearray()
+
+    @classmethod
+    def of(cls, response: Any, call: Call, read: Reader) -> BodyReader | None:
+        """Return a reader for ``response``, or None where its form or compression is not one the stdlib reads."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            return None
+        if kind == "text/event-stream":
+            return cls(call, read, events=True, zipped=coding not in ("", "identity"))
+        if kind.endswith("json"):
+            return cls(call, read, events=False, zipped=coding not in ("", "identity"))
+        return None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Never raises."""
+        if self._buffer is None:
+            return
+        try:
+            if self._unzip is not None:
+                chunk = self._unzip.decompress(chunk, MAX_HELD)
+                if self._unzip.unconsumed_tail:
+                    self._buffer = None
+                    return
+            self._buffer += chunk
+            if self._events:
+                self._take_events()
+            if self._buffer is not None and len(self._buffer) > MAX_HELD:
+                self._buffer = None
+        except Exception:  # noqa: BLE001  (a body that is not what its headers say is no evidence)
+            self._buffer = None
+
+    def finish(self) -> None:
+        """Say that the body is complete. Never raises."""
+        buffer, self._buffer = self._buffer, None
+        if not buffer:
+            return
+        try:
+            if self._events:
+                self._buffer = buffer + b"\n"
+                self._take_events()
+            else:
+                self._read(self._call, json.loads(bytes(buffer)))
+        except Exception:  # noqa: BLE001
+            self._buffer = None
+
+    def _take_events(self) -> None:
+        buffer = self._buffer
+        if buffer is None:
+            return
+        end = buffer.rfind(b"\n")
+        if end < 0:
+            return
+        lines = bytes(buffer[:end])
+        del buffer[: end + 1]
+        for line in lines.split(b"\n"):
+            if line.startswith(b"data:"):
+                data = line[5:].strip()
+                if data.startswith(b"{"):
+                    self._read(self._call, json.loads(data))

@@ -1,0 +1,227 @@
+"""For which product surface is this call? The decorator and context manager, and the order of evidence."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from opentelemetry import baggage
+from opentelemetry.context import Context, attach, create_key, get_current
+
+from otel_llm_routing import semconv
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from types import TracebackType
+
+    from otel_llm_routing.instrument.environment import Settings
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+CALL_HEADER = "x-llm-routing-surface"
+MAX_LENGTH = 64
+UNKNOWN = "unknown"
+OTHER = "other"
+
+_NAME = create_key("llm_routing.surface")
+_OWNER = create_key("llm_routing.surface.owner")
+_OUTER = create_key("llm_routing.surface.outer")
+
+
+class surface:  # noqa: N801  (it reads as a statement: ``with surface("autocomplete"):``)
+    """Say that the model calls made inside are for the surface ``name``.
+
+    Use it as ``with surface("autocomplete"):`` (also ``async with``) or as a decorator of a function, a coroutine
+    function, a generator or an asynchronous generator. It is carried in the OpenTelemetry context, so threads and
+    tasks that propagate that context carry it too. A decorated generator holds it only while its own code runs, never
+    while it waits for its consumer. One object may be entered any number of times, from any thread.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = clean(name) or UNKNOWN
+
+    def __enter__(self) -> surface:
+        current = get_current()
+        # The context remembers the one it replaces: no token is kept, so nothing can be detached in the wrong place.
+        attach(Context({**current, _NAME: self._name, _OWNER: self, _OUTER: current}))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        current = get_current()
+        if current.get(_OWNER) is self:
+            attach(cast("Context", current[_OUTER]))
+
+    async def __aenter__(self) -> surface:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
+
+    def __call__(self, function: F) -> F:
+        """Decorate ``function``; its kind (plain, coroutine, generator, asynchronous generator) is kept."""
+        decorated: Callable[..., Any]
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            async def decorated(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+                steps = function(*args, **kwargs)
+                step, value = steps.asend, None
+                try:
+                    while True:
+                        with self:
+                            try:
+                                item = await step(value)
+                            except StopAsyncIteration:
+                                return
+                        try:
+                            step, value = steps.asend, (yield item)
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  (handed to the generator, as ``yield from`` does)
+                            step, value = steps.athrow, error
+                finally:
+                    with self:
+                        await steps.aclose()
+
+        elif inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def decorated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                steps = function(*args, **kwargs)
+                step, value = steps.send, None
+                try:
+                    while True:
+                        with self:
+                            try:
+                                item = step(value)
+                            except StopIteration as stop:
+                                return stop.value
+                        try:
+                            step, value = steps.send, (yield item)
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001
+                            step, value = steps.throw, error
+                finally:
+                    with self:
+                        steps.close()
+
+        elif inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def decorated(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def decorated(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return function(*args, **kwargs)
+
+        return cast("F", decorated)
+
+
+def clean(value: object, limit: int = MAX_LENGTH) -> str | None:
+    """Return ``value`` as a printable string of at most ``limit`` characters, or None if nothing is left of it."""
+    if not isinstance(value, str):
+        return None
+    text = value[: 4 * limit].strip()
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable()).strip()
+    return text[:limit].strip() or None
+
+
+class Cap:
+    """Let at most ``limit`` distinct values through; later ones become ``other``."""
+
+    __slots__ = ("_known", "limit", "overflowed")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.overflowed = 0
+        self._known: dict[str, None] = {}
+
+    def __call__(self, value: str) -> str:
+        known = self._known
+        if value in known:
+            return value
+        if len(known) >= self.limit:
+            self.overflowed += 1
+            return OTHER
+        known[value] = None
+        return value
+
+
+class SurfaceResolver:
+    """Decides the surface of a call, by the settings of one process."""
+
+    __slots__ = ("_baggage", "_cap", "_default", "_rules")
+
+    def __init__(self, settings: Settings) -> None:
+        self._rules = tuple((cleaned, kind, p) for s, kind, p in settings.surface_rules if (cleaned := clean(s)))
+        self._default = clean(settings.default_surface)
+        self._baggage = settings.baggage_surfaces
+        self._cap = Cap(settings.max_surfaces)
+
+    def resolve(
+        self, context: Context, root_name: str | None, root: Mapping[str, Any] | None, call: object = None
+    ) -> tuple[str, str]:
+        """Return the surface and which evidence named it.
+
+        ``call`` is what the call itself says, ``root`` the attributes of the local root span (None without one) and
+        ``root_name`` its name. The order is call, context, baggage, rule, route, default.
+        """
+        if (name := clean(call)) is not None:
+            return self._cap(name), "call"
+        said = context.get(_NAME)
+        if isinstance(said, str):
+            return self._cap(said), "context"
+        if self._baggage:
+            carried = clean(baggage.get_baggage(semconv.SURFACE, context))
+            if carried in self._baggage:
+                return self._cap(carried), "baggage"
+        if root is not None:
+            for name, kind, pattern in self._rules:
+                if any(fnmatchcase(value, pattern) for value in _values(kind, root_name, root)):
+                    return self._cap(name), "rule"
+            for kind in _ROUTE_KINDS:
+                for attribute in _ROUTE_ATTRIBUTES[kind]:
+                    if (name := clean(root.get(attribute))) is not None:
+                        return self._cap(name), "route"
+        if self._default is not None:
+            return self._cap(self._default), "default"
+        return UNKNOWN, "unknown"
+
+
+# Low-cardinality names of a piece of work, in the order they are asked for.
+# Sources: OpenTelemetry semantic conventions for http, messaging, rpc and faas; Celery's are those of
+# opentelemetry-instrumentation-celery, which predates a convention for task names.
+_ROUTE_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "route": ("http.route",),
+    "task": ("celery.task_name", "messaging.celery.task_name"),
+    "faas": ("faas.name", "faas.invoked_name"),
+    "rpc": ("rpc.method",),
+    "message": ("messaging.destination.template", "messaging.destination.name", "messaging.destination"),
+}
+_ROUTE_KINDS = tuple(_ROUTE_ATTRIBUTES)
+# A rule may also look at the path: what it yields is bounded by the rule, so the path's cardinality does no harm.
+_PATH_ATTRIBUTES = ("url.path", "http.target")
+
+
+def _values(kind: str, root_name: str | None, root: Mapping[str, Any]) -> list[str]:
+    if kind == "name":
+        return [root_name] if root_name else []
+    values = [v for a in _ROUTE_ATTRIBUTES[kind] if isinstance(v := root.get(a), str)]
+    if kind == "route" and not values:
+        values = [v.partition("?")[0] for a in _PATH_ATTRIBUTES if isinstance(v := root.get(a), str)]
+    if kind == "rpc" and isinstance(service := root.get("rpc.service"), str):
+        values += [f"{service}/{value}" for value in values]
+    return values

@@ -1,0 +1,112 @@
+"""Real SDKs, a fake provider on a real socket, and OpenTelemetry's own in-memory exporters."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+
+import pytest
+from fake_provider import FakeProvider
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_llm_routing import LLMRoutingInstrumentor
+
+os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans have a test module of their own
+os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+
+LLM_OPERATIONS = {"chat", "text_completion", "embeddings", "generate_content"}
+
+
+class Telemetry:
+    """What was exported: spans, and the points of each metric as (attributes, point)."""
+
+    def __init__(self):
+        self.exporter = InMemorySpanExporter()
+        self.tracer_provider = TracerProvider()
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        self.meter_provider = MeterProvider([self.reader])
+
+    def instrument(self):
+        LLMRoutingInstrumentor().instrument(tracer_provider=self.tracer_provider, meter_provider=self.meter_provider)
+
+    @property
+    def spans(self):
+        return [
+            s
+            for s in self.exporter.get_finished_spans()
+            if s.attributes.get("gen_ai.operation.name") in LLM_OPERATIONS
+            or s.attributes.get("openinference.span.kind") == "LLM"
+            or "llm_routing.match" in s.attributes
+        ]
+
+    def span(self):
+        spans = self.spans
+        assert len(spans) == 1, [(s.name, dict(s.attributes)) for s in spans]
+        return spans[0]
+
+    def points(self, name):
+        data = self.reader.get_metrics_data()
+        if data is None:
+            return []
+        return [
+            (dict(point.attributes), point)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+
+    def counted(self):
+        """Every request that was counted, as its attributes, one entry a request."""
+        return [attributes for attributes, point in self.points("llm_routing.requests") for _ in range(point.value)]
+
+    def one(self):
+        """The attributes of the only request counted, beside the only span, which agree."""
+        counted, span = self.counted(), self.span()
+        assert len(counted) == 1, counted
+        for name in (
+            "llm_routing.surface",
+            "gen_ai.request.model",
+            "gen_ai.response.model",
+            "llm_routing.match",
+            "llm_routing.served.source",
+            "llm_routing.request.kind",
+        ):
+            assert counted[0].get(name) == span.attributes.get(name), name
+        return counted[0]
+
+
+@pytest.fixture
+def provider():
+    with FakeProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def telemetry():
+    telemetry = Telemetry()
+    telemetry.instrument()
+    yield telemetry
+    LLMRoutingInstrumentor().uninstrument()
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_ours_or_opentelemetrys_is_logged(caplog):
+    """No 'Failed to detach context', no swallowed exception, in any test that does not say that it expects one."""
+    caplog.set_level(logging.WARNING)
+    yield
+    gc.collect()
+    for record in caplog.records:
+        if record.name.startswith("opentelemetry") or record.name == "otel_llm_routing":
+            if getattr(record, "expected", False) or "expects_log" in getattr(caplog, "marks", ()):
+                continue
+            assert record.levelno < logging.WARNING, record.getMessage()
+    assert trace.get_current_span() is trace.INVALID_SPAN
