@@ -66,11 +66,11 @@ async def test_the_result_is_of_the_very_type_the_sdk_returns(sdk, telemetry):
 
 async def test_sizes_and_tokens_and_times_are_measured_once(sdk, telemetry):
     await sdk.create()
-    [(_, size)] = telemetry.points("llm_routing.input_size")
-    assert (size.count, size.sum) == (1, 5)
-    [(_, duration)] = telemetry.points("llm_routing.duration")
+    [(_, duration)] = telemetry.points("llm_routing.duration")  # first: a collection takes the exemplars with it
     assert duration.count == 1
     assert duration.exemplars[0].span_id == telemetry.span().context.span_id
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert (size.count, size.sum) == (1, 5)
     [(_, read)] = telemetry.points("llm_routing.input_tokens")
     assert read.value == telemetry.span().attributes["gen_ai.usage.input_tokens"]
     assert telemetry.points("llm_routing.time_to_first_chunk") == []
@@ -293,7 +293,9 @@ async def test_what_the_application_gets_of_a_broken_answer_is_what_it_gets_with
     with_us = await outcome()
     LLMRoutingInstrumentor().uninstrument()
     assert with_us == await outcome()
-    assert telemetry.one()["llm_routing.match"] == "unreported"
+    counted = telemetry.one()
+    # A stream may have named its model before it broke; a field of the wrong type never names one.
+    assert counted["llm_routing.match"] == ("resolved" if stream and fault == "malformed" else "unreported")
 
 
 async def test_a_header_of_the_call_names_the_surface_and_is_not_sent(sdk, telemetry, provider):

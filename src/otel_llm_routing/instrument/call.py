@@ -56,9 +56,7 @@ class CallRequest:
         "surface",
     )
 
-    def __init__(
-        self, operation: str, provider: str, model: str | None, read: Callable[[Call, Any], None]
-    ) -> None:
+    def __init__(self, operation: str, provider: str, model: str | None, read: Callable[[Call, Any], None]) -> None:
         self.operation = operation
         self.read = read
         """Reads evidence from a whole response, or from one chunk of a stream."""

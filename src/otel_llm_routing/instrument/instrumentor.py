@@ -51,14 +51,16 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
     def instrument(self, **kwargs: Any) -> None:
         """Start recording; see the class for the arguments."""
         try:
-            super().instrument(**kwargs)
+            if not self.is_instrumented_by_opentelemetry:
+                super().instrument(**kwargs)
         except Exception:  # noqa: BLE001
             swallowed("start")
 
     def uninstrument(self, **kwargs: Any) -> None:
         """Stop recording and put every hooked method back as it was."""
         try:
-            super().uninstrument(**kwargs)
+            if self.is_instrumented_by_opentelemetry:
+                super().uninstrument(**kwargs)
         except Exception:  # noqa: BLE001
             swallowed("stop")
 

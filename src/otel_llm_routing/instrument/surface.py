@@ -44,7 +44,7 @@ class surface:  # noqa: N801  (it reads as a statement: ``with surface("autocomp
     def __init__(self, name: str) -> None:
         self._name = clean(name) or UNKNOWN
 
-    def __enter__(self) -> surface:
+    def __enter__(self) -> surface:  # noqa: PYI034  (typing.Self is 3.11's)
         current = get_current()
         # The context remembers the one it replaces: no token is kept, so nothing can be detached in the wrong place.
         attach(Context({**current, _NAME: self._name, _OWNER: self, _OUTER: current}))
@@ -55,7 +55,7 @@ class surface:  # noqa: N801  (it reads as a statement: ``with surface("autocomp
         if current.get(_OWNER) is self:
             attach(cast("Context", current[_OUTER]))
 
-    async def __aenter__(self) -> surface:
+    async def __aenter__(self) -> surface:  # noqa: PYI034
         return self.__enter__()
 
     async def __aexit__(

@@ -12,6 +12,7 @@ Hooked are, of each such SDK (sources: openai 1.0 to 3.54, anthropic 0.125 to 2.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,11 @@ import wrapt
 from opentelemetry.context import attach, detach, get_current, get_value
 
 from otel_llm_routing.instrument import streams
-from otel_llm_routing.instrument.adapters.fields import field, text
+from otel_llm_routing.instrument.adapters.fields import field
 from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.instrument.context import CALL
 from otel_llm_routing.instrument.guard import once, swallowed
+from otel_llm_routing.instrument.served import clean_model
 from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import provider_of_host
 
@@ -81,8 +83,14 @@ class StainlessAdapter:
     def instrument(self, tracker: Tracker, sdk: Any) -> None:
         """Hook the imported package ``sdk``. A hook point that is missing is logged, and the others are left alone."""
         self._tracker = tracker
-        base, streaming = getattr(sdk, "_base_client", None), getattr(sdk, "_streaming", None)
-        required = [(base, "SyncAPIClient"), (base, "AsyncAPIClient"), (streaming, "Stream"), (streaming, "AsyncStream")]
+        base: Any = getattr(sdk, "_base_client", None)
+        streaming: Any = getattr(sdk, "_streaming", None)
+        required = [
+            (base, "SyncAPIClient"),
+            (base, "AsyncAPIClient"),
+            (streaming, "Stream"),
+            (streaming, "AsyncStream"),
+        ]
         if missing := [name for module, name in required if not hasattr(module, name)]:
             version = getattr(sdk, "__version__", "of unknown version")
             once(f"{self.package} {version} has no {', '.join(missing)} where expected; its calls are not recorded")
@@ -148,7 +156,7 @@ class StainlessAdapter:
             return None, options
         body = options.json_data if type(options.json_data) is dict else {}
         extra = options.extra_json if type(options.extra_json) is dict else {}
-        model = text(extra.get("model", body.get("model")))
+        model = clean_model(extra.get("model", body.get("model")))
         request = CallRequest(endpoint.operation, self._provider(client), model, endpoint.read)
         request.stream = bool(kwargs.get("stream") or (extra.get("stream", body.get("stream")) is True))
         url = client.base_url
@@ -183,23 +191,10 @@ class StainlessAdapter:
     def _finish(self, call: Call, result: Any) -> None:
         """End a call whose answer is complete; leave one open whose answer is yet to be read."""
         response, call.http_response, call.sent = call.http_response, None, None
-        read = call.request.read
-        if response is None:
-            read(call, result)
-            call.end()
-        elif hasattr(result, "__stream__"):
-            pass  # the stream ends it
-        elif not response.is_closed or call.request.stream:
-            pass  # the bytes end it
-        elif field(result, "model") is not None:
-            read(call, result)
-            call.end()
-        else:
-            # A raw response, or a type of the application's own, with its body already received.
-            try:
-                read(call, json.loads(response.content))
-            finally:
-                call.end()
+        if response is not None and (call.request.stream or not response.is_closed):
+            return  # the stream, or the bytes, end it
+        _read_whole(call, result, response)
+        call.end()
 
     # The hooks ---------------------------------------------------------------------------------------------------
 
@@ -259,17 +254,43 @@ class StainlessAdapter:
             call.end()
 
     def _process_response(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
+        call = self._see_response(kwargs.get("response"))
+        result = wrapped(*args, **kwargs)
+        if call is not None and call.request.native_span:
+            # The SDK ends its span before it hands the result over.
+            if inspect.isawaitable(result):
+                return self._read_awaited(call, result)
+            self._read_now(call, result)
+        return result
+
+    async def _read_awaited(self, call: Call, pending: Any) -> Any:
+        result = await pending
+        self._read_now(call, result)
+        return result
+
+    def _read_now(self, call: Call, result: Any) -> None:
         try:
-            call, response = get_value(CALL), kwargs.get("response")
-            if isinstance(call, Call) and call.sent is not None and response is not None:
-                call.http_response = response
-                call.headers(response.headers.raw)
-                if call.request.stream or not response.is_closed:
-                    response.extensions[streams.EXTENSION] = call
-                    streams.observe_bytes(response, call, call.request.read)
+            response = call.http_response
+            if response.is_closed and not call.request.stream:
+                _read_whole(call, result, response)
+                call.write()
+        except Exception:  # noqa: BLE001
+            swallowed(f"read a response of {self.package}")
+
+    def _see_response(self, response: Any) -> Call | None:
+        try:
+            call = get_value(CALL)
+            if not isinstance(call, Call) or call.sent is None or response is None:
+                return None
+            call.http_response = response
+            call.headers(response.headers.raw)
+            if call.request.stream or not response.is_closed:
+                response.extensions[streams.EXTENSION] = call
+                streams.observe_bytes(response, call, call.request.read)
         except Exception:  # noqa: BLE001
             swallowed(f"look at an HTTP response of {self.package}")
-        return wrapped(*args, **kwargs)
+            return None
+        return call
 
     def _stream(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = _call_of(instance)
@@ -308,6 +329,15 @@ class StainlessAdapter:
         return wrapped(*args, **kwargs)
 
 
+def _read_whole(call: Call, result: Any, response: Any) -> None:
+    """Read evidence from an answer that is complete."""
+    if response is None or field(result, "model") is not None:
+        call.request.read(call, result)
+    else:
+        # A raw response, or a type of the application's own.
+        call.request.read(call, json.loads(response.content))
+
+
 def _call_of(stream: Any) -> Call | None:
     try:
         call = stream.response.extensions.get(streams.EXTENSION)
@@ -337,8 +367,8 @@ def _take_surface(request: CallRequest, options: Any) -> Any:
 
 def _subclasses(base: type) -> list[type]:
     found: list[type] = []
-    for cls in base.__subclasses__():
-        found += [cls, *_subclasses(cls)]
+    for subclass in base.__subclasses__():
+        found += [subclass, *_subclasses(subclass)]
     return found
 
 

@@ -1,0 +1,36 @@
+"""What is known about model identifiers: which are spellings of one model, and which can move to another.
+
+``kind_of("gpt-5", "openai")`` is ``"alias"``; ``classify`` says by which rule. The knowledge itself is data, in
+``rules.json`` and ``providers.json``, each entry with the place where it was read.
+"""
+
+from otel_llm_routing.models.identifiers import canonical, provider_name, provider_of_host, same_model
+from otel_llm_routing.models.rules import (
+    KINDS,
+    RULES_VARIABLE,
+    Classification,
+    Rule,
+    RulesError,
+    builtin_rules,
+    classify,
+    forget,
+    kind_of,
+    load_rules,
+)
+
+__all__ = [
+    "KINDS",
+    "RULES_VARIABLE",
+    "Classification",
+    "Rule",
+    "RulesError",
+    "builtin_rules",
+    "canonical",
+    "classify",
+    "forget",
+    "kind_of",
+    "load_rules",
+    "provider_name",
+    "provider_of_host",
+    "same_model",
+]

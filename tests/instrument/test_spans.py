@@ -1,0 +1,125 @@
+"""Calls that no adapter sees are counted from the spans their own instrumentations make; nothing is counted twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from opentelemetry.trace import SpanKind, use_span
+from sdk_drivers import OpenAIChat
+
+from otel_llm_routing import surface
+
+
+@pytest.fixture
+def tracer(telemetry):
+    return telemetry.tracer_provider.get_tracer("some.other.instrumentation")
+
+
+def test_a_genai_span_of_an_sdk_without_an_adapter_is_counted(telemetry, tracer):
+    with surface("digest"):
+        span = tracer.start_span(
+            "chat mistral-large-latest",
+            kind=SpanKind.CLIENT,
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "mistral_ai",
+                "gen_ai.request.model": "mistral-large-latest",
+            },
+        )
+    span.set_attributes({"gen_ai.response.model": "mistral-large-2512", "gen_ai.usage.input_tokens": 9})
+    span.end()
+    [counted] = telemetry.counted()
+    assert counted["llm_routing.surface"] == "digest"
+    assert counted["gen_ai.response.model"] == "mistral-large-2512"
+    assert counted["llm_routing.match"] == "resolved"
+    assert telemetry.exporter.get_finished_spans()[0].attributes["llm_routing.surface"] == "digest"
+    [(_, read)] = telemetry.points("llm_routing.input_tokens")
+    assert read.value == 9
+
+
+def test_a_span_that_names_no_served_model_is_unreported_never_copied(telemetry, tracer):
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "cohere",
+        "gen_ai.request.model": "command-r",
+    }
+    tracer.start_span("chat", attributes=attributes).end()
+    [counted] = telemetry.counted()
+    assert counted["llm_routing.match"] == "unreported"
+    assert "gen_ai.response.model" not in counted
+
+
+def test_openinferences_model_name_is_the_served_model(telemetry, tracer):
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "mistralai",
+        "llm.model_name": "mistral-large-2512",
+        "llm.invocation_parameters": json.dumps({"model": "mistral-large-latest", "temperature": 1}),
+    }
+    tracer.start_span("x", attributes=attributes).end()
+    [counted] = telemetry.counted()
+    assert counted["gen_ai.request.model"] == "mistral-large-latest"
+    assert counted["gen_ai.response.model"] == "mistral-large-2512"
+
+
+@pytest.mark.parametrize("operation", ["invoke_agent", "execute_tool", "create_agent", "invoke_workflow"])
+def test_agents_tools_and_workflows_repeat_model_calls_and_are_not_counted(telemetry, tracer, operation):
+    tracer.start_span("x", attributes={"gen_ai.operation.name": operation, "gen_ai.request.model": "gpt-5"}).end()
+    assert telemetry.counted() == []
+
+
+def test_a_framework_span_around_a_call_is_that_calls_span(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-5"}
+    with tracer.start_as_current_span("chat gpt-5", attributes=attributes):
+        driver.client.chat.completions.create(**driver.arguments())
+    assert telemetry.one()["gen_ai.response.model"] == driver.served
+
+
+def test_a_framework_span_that_is_not_current_is_that_calls_span_too(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    span = tracer.start_span("chat", attributes={"gen_ai.operation.name": "chat"})
+    driver.client.chat.completions.create(**driver.arguments())
+    span.end()
+    assert telemetry.one()["gen_ai.response.model"] == driver.served
+
+
+def test_the_second_call_inside_one_framework_span_has_a_span_of_its_own(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):
+        driver.client.chat.completions.create(**driver.arguments())
+        driver.client.chat.completions.create(**driver.arguments())
+    assert len(telemetry.counted()) == 2
+    assert len(telemetry.spans) == 2
+
+
+def test_model_spans_within_each_other_are_one_call(telemetry, tracer):
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "mistral_ai", "gen_ai.request.model": "m"}
+    with tracer.start_as_current_span("framework", attributes=attributes):
+        tracer.start_span("sdk", attributes={**attributes, "gen_ai.response.model": "m-2512"}).end()
+    [counted] = telemetry.counted()
+    assert counted["gen_ai.response.model"] == "m-2512"
+
+
+def test_a_span_of_an_adapted_provider_is_not_counted_again(telemetry, tracer, provider):
+    OpenAIChat(provider.url)  # the SDK is imported, so its adapter counts its calls
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-5"}
+    tracer.start_span("framework, seen afterwards", attributes=attributes).end()
+    assert telemetry.counted() == []
+
+
+def test_an_agent_span_around_a_call_stays_the_agents(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    agent = tracer.start_span("invoke_agent x", attributes={"gen_ai.operation.name": "invoke_agent"})
+    with use_span(agent, end_on_exit=True):
+        driver.client.chat.completions.create(**driver.arguments())
+    telemetry.one()
+    assert "llm_routing.surface" not in agent.attributes
+
+
+def test_spans_of_other_kinds_are_left_alone(telemetry, tracer):
+    with tracer.start_as_current_span("GET /", attributes={"http.route": "/"}):
+        pass
+    [span] = telemetry.exporter.get_finished_spans()
+    assert dict(span.attributes) == {"http.route": "/"}
