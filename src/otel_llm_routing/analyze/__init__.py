@@ -1,0 +1,1 @@
+"""Reads counts from a source and judges them."""

@@ -1,0 +1,54 @@
+"""Where counts come from. ``open_source`` takes what ``--source`` names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SourceError(Exception):
+    """A source that cannot be read; the message says which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Requests of one series within one time bucket."""
+
+    start: int
+    """Seconds since the epoch, the beginning of the bucket."""
+    surface: str
+    provider: str
+    operation: str
+    requested: str
+    """Empty where nobody said."""
+    served: str
+    """Empty where nobody said."""
+    kind: str
+    match: str
+    served_source: str
+    cached: bool
+    error: str
+    """The error's type, or empty."""
+    requests: int
+
+
+class Source(Protocol):
+    """Yields counts."""
+
+    def counts(self, start: float, end: float) -> Iterable[Count]:
+        """Return the counts of the buckets that begin in ``[start, end)``, in seconds since the epoch."""
+        ...
+
+
+def open_source(name: str) -> Source:
+    """Open what ``name`` names, today ``sqlite:PATH``. Raises ``SourceError``."""
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme == "sqlite" and rest:
+        from otel_llm_routing.analyze.sources.sqlite import SQLiteSource  # noqa: PLC0415
+
+        return SQLiteSource(rest)
+    msg = f"{name!r} is not a source; write sqlite:PATH, with the database of otel-llm-routing serve"
+    raise SourceError(msg)

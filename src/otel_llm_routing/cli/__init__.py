@@ -1,0 +1,18 @@
+"""The command line. ``main`` is what ``otel-llm-routing`` runs."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say what it needs to be installed."""
+    try:
+        from otel_llm_routing.cli.app import app  # noqa: PLC0415  (an extra)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"otel-llm-routing: {error.name} is not installed; the command line needs: "
+            "pip install 'otel-llm-routing[cli]'\n"
+        )
+        raise SystemExit(2) from None
+    app()

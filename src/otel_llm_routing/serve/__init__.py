@@ -1,0 +1,1 @@
+"""The embedded backend: OTLP in, SQLite, a page that shows the mix."""
