@@ -97,7 +97,7 @@ class Verbs:
     async def items(self, stream, limit=None):
         """Read at most ``limit`` items; return how many came."""
         read = 0
-        async for _ in each(stream):
+        async for _ in each(stream, self.is_async):
             read += 1
             if read == limit:
                 break
@@ -108,8 +108,8 @@ async def settled(value):
     return await value if inspect.isawaitable(value) else value
 
 
-async def each(stream):
-    if hasattr(stream, "__aiter__"):
+async def each(stream, is_async):
+    if is_async:
         async for item in stream:
             yield item
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otel_llm_routing.models import RulesError, classify, load_rules
+from otel_llm_routing.models import RULES_VARIABLE, RulesError, classify, load_rules
 
 app = typer.Typer(help="What is known about model identifiers.", no_args_is_help=True)
 
@@ -29,7 +30,9 @@ def classify_(
 ) -> None:
     """Say whether each MODEL is pinned, an alias, a router, or unknown, and which rule says so."""
     try:
-        own = load_rules(rules) if rules else None
+        # An application logs a broken file and goes on; whoever asks here wants to know.
+        path = rules or os.environ.get(RULES_VARIABLE)
+        own = load_rules(path) if path else None
     except RulesError as error:
         typer.echo(f"otel-llm-routing: {error}", err=True)
         raise typer.Exit(2) from None

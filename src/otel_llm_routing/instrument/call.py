@@ -179,6 +179,7 @@ class Call:
             self.context = Context({**context, CALL: self})
             return
         self._pending = request.native_span or request.late_span
+        processor.expect_late(self if request.late_span else None)
         self._owned = not self._pending and not spans_suppressed(context)
         if self._owned:
             name = f"{request.operation} {request.model}" if request.model else request.operation
@@ -336,8 +337,6 @@ class Call:
                 context = set_span_in_context(span, Context())
         if self._owned:
             span.end()
-        elif self._pending:
-            tracker.processor.expect_late(self)
         cap = tracker.cap
         tracker.recorder.record(
             (

@@ -47,15 +47,19 @@ NATIVE_SCOPE = "com.anthropic.sdk.python"
 LATE_SCOPE = "opentelemetry.instrumentation.openai.v1"
 """OpenLLMetry opens its span for the OpenAI Responses API only after the call has returned."""
 
+LATER_SCOPES = (NATIVE_SCOPE, LATE_SCOPE, "openinference.instrumentation")
+"""Scopes whose spans say only after their start what they are."""
+
 
 class _Node:
     """A live model span of this execution context, and the one around it."""
 
-    __slots__ = ("covered", "outer", "parent", "span", "suppressed")
+    __slots__ = ("covered", "outer", "own", "parent", "span", "suppressed")
 
     def __init__(self, span: SDKSpan, outer: _Node | None) -> None:
         self.span = ref(span)
         self.outer = outer
+        self.own = span.get_span_context().span_id
         self.parent = span.parent.span_id if span.parent is not None else 0
         self.covered = False
         """An adapter's call, or a model span inside, stands for it."""
@@ -139,24 +143,27 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         found: SDKSpan | None = None
         here = current.get_span_context().span_id if current.is_recording() else 0
         node = _innermost.get()
-        if node is None and here:
-            node = self._nodes.get(here)
-        elif here in self._nodes and (node is None or node.live() is not current):
+        # By id, as instrumentations put wrappers of their spans into the context.
+        if here in self._nodes and (node is None or node.live() is None):
             node = self._nodes[here]
         while node is not None:
             span = node.live()
-            if span is not None and not node.covered and (span is current or node.parent == here or found is not None):
-                asked = (span.attributes or {}).get(semconv.REQUEST_MODEL)
-                if asked is None or request.model is None or asked == request.model:
+            if span is not None and not node.covered and (here in (node.own, node.parent) or found is not None):
+                attributes = span.attributes or {}
+                asked = attributes.get(semconv.REQUEST_MODEL)
+                if operation_of(attributes) is not None and (
+                    asked is None or request.model is None or asked == request.model
+                ):
                     node.covered = True
                     if found is None:
                         found = span
             node = node.outer
         return found
 
-    def expect_late(self, call: Call) -> None:
-        """Note a call that ended without a span, for an instrumentation that is about to open one for it."""
-        _late.set(call)
+    def expect_late(self, call: Call | None) -> None:
+        """Note a call without a span, for an instrumentation that will open one when it has returned."""
+        if call is not None or _late.get() is not None:
+            _late.set(call)
 
     # The rest ----------------------------------------------------------------------------------------------------
 
@@ -172,7 +179,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         if name == semconv.SCOPE:
             return
         attributes = span.attributes or {}
-        if operation_of(attributes) is None and not name.startswith((NATIVE_SCOPE, LATE_SCOPE)):
+        if operation_of(attributes) is None and not name.startswith(LATER_SCOPES):
             return
         context = get_current() if parent_context is None else parent_context
         if name.startswith(NATIVE_SCOPE) and attributes.get(semconv.OPERATION) is None:
@@ -184,13 +191,13 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         node.suppressed = suppressed(context)
         call = cast("Call | None", context.get(CALL))
         if call is None or call.ended:
-            late = _late.get()
-            call = late if late is not None and name.startswith(LATE_SCOPE) else None
-            if call is not None:
-                _late.set(None)
+            call = None
+            if name.startswith(LATE_SCOPE) and operation_of(attributes) is None:
+                call = _late.get()
+                self.expect_late(None)
         if call is not None and call.adopt(span):
             node.covered = True
-        elif call is not None and not call.ended:
+        elif call is not None:
             node.covered = True  # a second span inside a call that has one
         elif not node.suppressed and self.tracker is not None:
             # Nobody may see this call but its own instrumentation: say at least for whom it is made.

@@ -74,7 +74,7 @@ def canonical(model: str) -> str:
         return text
     prefix = _providers().prefix
     while found := _RESOURCE.match(text) or prefix.match(text):
-        text = text[found.end() :]
+        text = text[found.end() :].strip()
     text = _VERSION_DOT.sub("-", text)
     if text.startswith("claude-"):
         if found := _CLAUDE_AT.fullmatch(text):
@@ -93,7 +93,7 @@ def same_model(a: str, b: str) -> bool:
 
 
 def provider_name(provider: str | None) -> str | None:
-    """Return the GenAI name of ``provider``: ``az.ai.openai`` is ``azure.ai.openai``. Unknown names stay as they are."""
+    """Return the GenAI name of ``provider``: ``az.ai.openai`` is ``azure.ai.openai``. Other names stay as they are."""
     if not provider:
         return None
     name = provider.strip().lower()

@@ -67,7 +67,7 @@ class Rule:
     """GenAI name of the provider it is about; None for identifiers that mean the same everywhere."""
     kind: str
     pattern: str
-    """Regular expression that must match the whole identifier, as written in lower case or as ``canonical`` spells it."""
+    """Regular expression for the whole identifier, as written in lower case or as ``canonical`` spells it."""
     evidence: str
     source: str
     note: str = ""
@@ -97,14 +97,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def classify(model: str, provider: str | None = None, *, rules: Iterable[Rule] | None = None) -> Classification:
+def classify(model: str, provider: str | None = None, own: Iterable[Rule] | None = None) -> Classification:
     """Return what the rules say about ``model``, called at ``provider`` (a GenAI provider name) if that is known.
 
-    ``rules`` replaces the user's and the built-in rules. The first rule that matches decides: those about the provider,
-    then those of any provider, then the provider's fallbacks.
+    ``own`` are rules to ask before the built-in ones, in place of those the environment names. The first rule that
+    matches decides: those about the provider, then those of any provider, then the provider's fallbacks.
     """
-    chosen = _active() if rules is None else tuple(rules)
-    rule = _first_match(model, provider_name(provider), chosen) if len(model) <= MAX_LENGTH else None
+    rules = _active() if own is None else (*own, *builtin_rules())
+    rule = _first_match(model, provider_name(provider), rules) if len(model) <= MAX_LENGTH else None
     return Classification(model, provider or (rule.provider if rule else None), rule.kind if rule else UNKNOWN, rule)
 
 

@@ -12,6 +12,7 @@ Hooked are, of each such SDK (sources: openai 1.0 to 3.54, anthropic 0.125 to 2.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_llm_routing.instrument.call import Tracker
+
+
+_WRAPPERS = (wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper)
 
 
 class Endpoint:
@@ -116,13 +120,7 @@ class StainlessAdapter:
             return
         ours = wrapt.FunctionWrapper(original, wrapper)
         setattr(owner, name, ours)
-
-        def undo() -> None:
-            # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
-            if owner.__dict__.get(name) is ours:
-                setattr(owner, name, original)
-
-        self._undo.append(undo)
+        self._undo.append(functools.partial(_put_back, owner, ours, original))
 
     def _wrap_request(self, base: type, wrapper: Callable[..., Any]) -> None:
         """Wrap ``base.request`` itself, also where others have put a wrapper of it onto a subclass before."""
@@ -130,14 +128,17 @@ class StainlessAdapter:
         self._wrap(base, "request", wrapper)
         ours = base.__dict__["request"]
         for subclass in _subclasses(base):
-            outermost = subclass.__dict__.get("request")
-            holder = outermost
-            while isinstance(holder, wrapt.ObjectProxy) and holder.__wrapped__ is not original:
-                holder = holder.__wrapped__
-            if isinstance(holder, wrapt.ObjectProxy):
+            own = subclass.__dict__.get("request")
+            if own is original:  # put there by somebody who took a wrapper off again
+                setattr(subclass, "request", ours)
+                self._undo.append(functools.partial(_put_back, subclass, ours, original))
+                continue
+            while isinstance(own, _WRAPPERS) and own.__wrapped__ is not original:
+                own = own.__wrapped__
+            if isinstance(own, _WRAPPERS):
                 # Inside theirs: then their span is open when the call starts, and is the call's span.
-                holder.__wrapped__ = ours
-                self._undo.append(_restore(holder, original, ours))
+                own.__wrapped__ = ours
+                self._undo.append(functools.partial(_unwrap, own, ours, original))
 
     # A call ------------------------------------------------------------------------------------------------------
 
@@ -372,9 +373,12 @@ def _subclasses(base: type) -> list[type]:
     return found
 
 
-def _restore(holder: Any, original: Any, ours: Any) -> Callable[[], None]:
-    def undo() -> None:
-        if holder.__wrapped__ is ours:
-            holder.__wrapped__ = original
+def _put_back(owner: type, ours: Any, original: Any) -> None:
+    # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
+    if owner.__dict__.get(original.__name__) is ours:
+        setattr(owner, original.__name__, original)
 
-    return undo
+
+def _unwrap(wrapper: Any, ours: Any, original: Any) -> None:
+    if wrapper.__wrapped__ is ours:
+        wrapper.__wrapped__ = original
