@@ -1,53 +1,56 @@
-"""An application with three product surfaces. It knows nothing of telemetry: the demo starts it under
-``opentelemetry-instrument``, as any existing application could be.
-
-The SDKs find the provider and the key in ``OPENAI_BASE_URL``, ``OPENAI_API_KEY``, ``ANTHROPIC_BASE_URL`` and
-``ANTHROPIC_API_KEY``. Every surface asks for the model ``auto``: the provider chooses.
-"""  # noqa: D205, D400, D415
+"""A small web application with three surfaces. It knows nothing of telemetry: it calls two SDKs, with model ``auto``."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from anthropic import AsyncAnthropic
-from fastapi import Body, FastAPI
+from anthropic import Anthropic
+from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from openai import AsyncOpenAI
+from openai import OpenAI
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
+PROVIDER = os.environ["PROVIDER_URL"]
+openai = OpenAI(api_key="demo", base_url=f"{PROVIDER}/v1")
+anthropic = Anthropic(api_key="demo", base_url=PROVIDER)
 app = FastAPI()
-openai = AsyncOpenAI()
-anthropic = AsyncAnthropic()
+
+
+class Prompt(BaseModel):
+    """What a user typed."""
+
+    text: str
 
 
 @app.post("/complete")
-async def complete(prompt: str = Body(embed=True)) -> str:
-    """Autocomplete: a few words after the cursor."""
-    answer = await openai.chat.completions.create(model="auto", messages=[{"role": "user", "content": prompt}])
-    return answer.choices[0].message.content or ""
+def complete(prompt: Prompt) -> str | None:
+    """Autocomplete: short and frequent."""
+    answer = openai.chat.completions.create(model="auto", messages=[{"role": "user", "content": prompt.text}])
+    return answer.choices[0].message.content
 
 
 @app.post("/charts/tooltip")
-async def tooltip(prompt: str = Body(embed=True)) -> str:
-    """Say in a sentence what a point of a chart means."""
-    message = await anthropic.messages.create(
-        model="auto", max_tokens=200, messages=[{"role": "user", "content": prompt}]
+def tooltip(prompt: Prompt) -> str:
+    """A sentence about a chart."""
+    answer = anthropic.messages.create(
+        model="auto", max_tokens=64, messages=[{"role": "user", "content": prompt.text}]
     )
-    return "".join(block.text for block in message.content if block.type == "text")
+    return "".join(block.text for block in answer.content if block.type == "text")
 
 
 @app.post("/drafts")
-async def draft(prompt: str = Body(embed=True)) -> StreamingResponse:
-    """Write a long text, sent as it is written."""
+def draft(prompt: Prompt) -> StreamingResponse:
+    """A long draft, streamed."""
 
-    async def text() -> AsyncIterator[str]:
-        stream = await openai.chat.completions.create(
-            model="auto", messages=[{"role": "user", "content": prompt}], stream=True
+    def words() -> Iterator[str]:
+        stream = openai.chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": prompt.text}], stream=True
         )
-        async for chunk in stream:
-            if chunk.choices and chunk.choices[0].delta.content:
-                yield chunk.choices[0].delta.content
+        for chunk in stream:
+            yield chunk.choices[0].delta.content or ""
 
-    return StreamingResponse(text(), media_type="text/plain")
+    return StreamingResponse(words(), media_type="text/plain")
