@@ -63,7 +63,7 @@ def peers(session: nox.Session) -> None:
     )
 
 
-@nox.session(python=["3.10", "3.12", "3.13"])
+@nox.session(python=["3.10", "3.13"])
 def python(session: nox.Session) -> None:
     """Other Pythons than the one that ``make test`` uses."""
     conformance(session, "openai", "anthropic[bedrock,vertex]")

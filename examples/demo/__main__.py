@@ -54,7 +54,7 @@ FEWEST = 3.0
 """Points below which a change is not worth naming, however certain."""
 
 
-def main() -> None:  # noqa: D103
+def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description="Watch the model mix of three surfaces shift.")
     parser.add_argument("--scenario", choices=SCENARIOS, default="relax")
     parser.add_argument("--requests", type=int, default=400, metavar="N", help="before the change, and again after it")
@@ -76,7 +76,9 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Con
     provider = json.loads(first_line(start(stack, folder, "provider", [sys.executable, "-m", "fake_provider"])))["url"]
     database = folder / "demo.db"
     serving = start(
-        stack, folder, "serve",
+        stack,
+        folder,
+        "serve",
         [BIN / "otel-llm-routing", "serve", "--db", database, "--grpc-port", "0", "--http-port", "0"],
     )
     otlp = first_line(serving).split()[1]
@@ -125,9 +127,13 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Con
                 f"({found['points']:+.0f} points)"
             )
     if arguments.json:
-        document = {"scenario": arguments.scenario, "shifts": shifts, "served": [w[2] for w in windows],
-                    "measured": [{n: m.by_model() for n, m in half.items()} for half in mixes],
-                    "requests": [{n: m.requests for n, m in half.items()} for half in mixes]}
+        document = {
+            "scenario": arguments.scenario,
+            "shifts": shifts,
+            "served": [w[2] for w in windows],
+            "measured": [{n: m.by_model() for n, m in half.items()} for half in mixes],
+            "requests": [{n: m.requests for n, m in half.items()} for half in mixes],
+        }
         Path(arguments.json).write_text(json.dumps(document), "utf-8")
     console.print(f"page      {page}" + ("" if arguments.keep else "  (make demo ARGS=--keep leaves it up)"))
     if arguments.keep:

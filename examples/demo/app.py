@@ -1,4 +1,4 @@
-"""A small web application with three surfaces. It knows nothing of telemetry: it calls two SDKs, with model ``auto``."""
+"""A small web application with three surfaces. It knows nothing of telemetry and calls ``auto``."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def complete(prompt: Prompt) -> str | None:
 @app.post("/charts/tooltip")
 def tooltip(prompt: Prompt) -> str:
     """A sentence about a chart."""
-    answer = anthropic.messages.create(
-        model="auto", max_tokens=64, messages=[{"role": "user", "content": prompt.text}]
-    )
+    answer = anthropic.messages.create(model="auto", max_tokens=64, messages=[{"role": "user", "content": prompt.text}])
     return "".join(block.text for block in answer.content if block.type == "text")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 from typing import Any
@@ -34,10 +35,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     print(json.dumps({"url": provider.url}), flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         provider.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 
     from fake_provider.answers import Answers
 
-WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit".split()
+WORDS = ["lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit"]
 
 
 def text_of(body: dict[str, Any], answers: Answers) -> str:
     """Return the answer's text: words, or a JSON object where the request asks for a schema."""
     schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
     schema = schema or ((body.get("text") or {}).get("format") or {}).get("schema")
-    schema = schema or ((body.get("output_config") or {}).get("format") or body.get("output_format") or {}).get("schema")
+    schema = schema or ((body.get("output_config") or {}).get("format") or body.get("output_format") or {}).get(
+        "schema"
+    )
     if schema:
         return json.dumps({name: value_of(kind) for name, kind in (schema.get("properties") or {}).items()})
     return " ".join(WORDS[i % len(WORDS)] for i in range(max(1, answers.chunks)))
@@ -25,7 +27,9 @@ def text_of(body: dict[str, Any], answers: Answers) -> str:
 
 def value_of(schema: dict[str, Any]) -> Any:
     """Return a value that fits a simple schema."""
-    return {"string": "lorem", "number": 1.5, "integer": 1, "boolean": True, "array": []}.get(schema.get("type", ""), {})
+    return {"string": "lorem", "number": 1.5, "integer": 1, "boolean": True, "array": []}.get(
+        schema.get("type", ""), {}
+    )
 
 
 def pieces(text: str, answers: Answers) -> list[str]:

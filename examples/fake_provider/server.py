@@ -86,13 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._handle()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._handle()
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         self._handle()
 
     def _handle(self) -> None:
@@ -135,7 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
         stream = body.get("stream") is True or "with-response-stream" in path or "streamRawPredict" in path
         found = self._find(path, body, model, answers, number, stream=stream)
         if found is None:
-            self._json(200 if self.command != "POST" else 404, {"object": "list", "data": [], "has_more": False}, answers)
+            self._json(
+                200 if self.command != "POST" else 404, {"object": "list", "data": [], "has_more": False}, answers
+            )
         elif isinstance(found, dict):
             self._json(200, found, answers)
         else:
@@ -168,7 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
             return {"input_tokens": 9}
         if path.endswith("/messages/batches"):
             counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
-            batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "request_counts": counts}
+            batch = {
+                "id": "msgbatch_1",
+                "type": "message_batch",
+                "processing_status": "ended",
+                "request_counts": counts,
+            }
             return {**batch, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
         if path.endswith(("/messages", "/invoke", "/invoke-with-response-stream", "Predict")):
             return (anthropic_wire.message_events if stream else anthropic_wire.message)(body, model, answers, number)
@@ -215,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             for i, (name, data) in enumerate(events):
                 if answers.gap and i:
                     time.sleep(answers.gap)
-                if i == 3 and self._fault(answers, vendor, zipper):  # noqa: PLR2004  (some of the stream has gone out)
+                if i == 3 and self._fault(answers, vendor, zipper):
                     return
                 self._chunk(bedrock_wire.frame(data) if aws else sse(name, json.dumps(data)), zipper)
             if vendor == "openai" and answers.fault != "truncated" and not aws and name is None:

@@ -237,10 +237,7 @@ async def test_bytes_the_application_reads_by_itself_are_evidence(sdk, telemetry
     provider.answers(gzip=gzip)
     async with sdk.streaming_response(**({"stream": True} if stream else {})) as response:
         lines = response.iter_lines()
-        if sdk.is_async:
-            text = [line async for line in lines]
-        else:
-            text = list(lines)
+        text = [line async for line in lines] if sdk.is_async else list(lines)
     assert any(sdk.driver.served in line for line in text)
     assert telemetry.one()["gen_ai.response.model"] == sdk.driver.served
 
@@ -286,7 +283,7 @@ async def test_what_the_application_gets_of_a_broken_answer_is_what_it_gets_with
         try:
             result = await sdk.create(**({"stream": True} if stream else {}))
             return ("items", await sdk.items(result)) if stream else ("result", type(result))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return ("raised", type(error))
 
     provider.answers(fault=fault)

@@ -103,9 +103,7 @@ async def test_a_decorated_asynchronous_generator_holds_no_context_while_it_wait
         await asyncio.sleep(0)
         yield here()
 
-    seen = []
-    async for item in f():
-        seen.append((item, here()))
+    seen = [(item, here()) async for item in f()]
     assert seen == [("a", "unknown"), ("a", "unknown")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from datetime import datetime, timezone
@@ -41,7 +42,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -57,6 +58,7 @@ def serve(
     retention: Annotated[float, typer.Option(min=0.01, help="Days that counts are kept.")] = 90,
 ) -> None:
     """Receive OTLP, keep the counts in one SQLite file, and show the mix of every surface on a page."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would add its own lines to ours
     try:
         from otel_llm_routing.serve.app import run  # noqa: PLC0415  (an extra)
         from otel_llm_routing.serve.store import StoreError  # noqa: PLC0415

@@ -150,6 +150,7 @@ class Cap:
         self._known: dict[str, None] = {}
 
     def __call__(self, value: str) -> str:
+        """Return ``value``, or ``other`` once there are too many."""
         known = self._known
         if value in known:
             return value

@@ -46,7 +46,7 @@ READ_TIMEOUT = 20.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A request that is answered with an error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -87,13 +87,13 @@ async def _body(request: Request) -> bytes:
         async for chunk in request.stream():
             size += len(chunk)
             if size > MAX_BODY:
-                raise _Refused(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
+                raise _RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
             chunks.append(chunk)
 
     try:
         await asyncio.wait_for(read(), READ_TIMEOUT)
     except asyncio.TimeoutError:
-        raise _Refused(408, f"the body did not arrive within {READ_TIMEOUT:g} s") from None
+        raise _RefusedError(408, f"the body did not arrive within {READ_TIMEOUT:g} s") from None
     data = b"".join(chunks)
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding in ("", "identity"):
@@ -105,11 +105,11 @@ async def _body(request: Request) -> bytes:
         elif coding == "deflate":
             unpacked = zlib.decompressobj().decompress(data, MAX_UNPACKED + 1)
         else:
-            raise _Refused(415, f"content-encoding {coding!r} is not gzip, deflate or identity")
+            raise _RefusedError(415, f"content-encoding {coding!r} is not gzip, deflate or identity")
     except (OSError, EOFError, zlib.error) as error:
-        raise _Refused(400, f"the body is not {coding}: {error}") from None
+        raise _RefusedError(400, f"the body is not {coding}: {error}") from None
     if len(unpacked) > MAX_UNPACKED:
-        raise _Refused(413, f"the body unpacks to more than {MAX_UNPACKED} bytes")
+        raise _RefusedError(413, f"the body unpacks to more than {MAX_UNPACKED} bytes")
     return unpacked
 
 
@@ -119,10 +119,12 @@ def _endpoint(store: Store, message: type, ingest: Callable[[Store, Any], Any]) 
         as_json = kind == "application/json"
         try:
             if kind not in ("application/json", "application/x-protobuf"):
-                raise _Refused(415, "content-type is neither application/x-protobuf nor application/json")
+                return _status(
+                    415, "content-type is not application/x-protobuf or application/json", as_json=False
+                )
             data = await _body(request)
             answer = await run_in_threadpool(_export, store, message, ingest, data, as_json)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return _status(refused.status, str(refused), as_json=as_json)
         except BusyError as busy:
             response = _status(503, f"the database is busy ({busy}); try again", as_json=as_json)
@@ -140,12 +142,14 @@ def _export(store: Store, message: type, ingest: Callable[[Store, Any], Any], da
     try:
         if as_json:
             document = json.loads(data)
+            if not isinstance(document, dict):
+                raise TypeError  # noqa: TRY301
             _hex_to_base64(document)
             json_format.ParseDict(document, request, ignore_unknown_fields=True, max_recursion_depth=64)
         else:
             request.ParseFromString(data)
     except Exception as error:  # noqa: BLE001  (whatever the decoder says of a hostile body, it is the body's fault)
-        raise _Refused(400, f"the body cannot be read as OTLP: {type(error).__name__}") from None
+        raise _RefusedError(400, f"the body cannot be read as OTLP: {type(error).__name__}") from None
     return ingest(store, request)
 
 
@@ -264,12 +268,19 @@ def application(store: Store, host: str) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/metrics", _endpoint(store, metrics_service_pb2.ExportMetricsServiceRequest, ingest_metrics),
-                  methods=["POST"]),
-            Route("/v1/traces", _endpoint(store, trace_service_pb2.ExportTraceServiceRequest, ingest_traces),
-                  methods=["POST"]),
-            Route("/v1/logs", _endpoint(store, logs_service_pb2.ExportLogsServiceRequest, ingest_logs),
-                  methods=["POST"]),
+            Route(
+                "/v1/metrics",
+                _endpoint(store, metrics_service_pb2.ExportMetricsServiceRequest, ingest_metrics),
+                methods=["POST"],
+            ),
+            Route(
+                "/v1/traces",
+                _endpoint(store, trace_service_pb2.ExportTraceServiceRequest, ingest_traces),
+                methods=["POST"],
+            ),
+            Route(
+                "/v1/logs", _endpoint(store, logs_service_pb2.ExportLogsServiceRequest, ingest_logs), methods=["POST"]
+            ),
             Route("/", show),
             Route("/page.js", show),
             Route("/api/mix", data),
@@ -323,7 +334,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        msg = f"{host}:{port} cannot be had ({error.strerror}); stop what listens there, or name another with --http-port"
+        msg = (
+            f"{host}:{port} cannot be had ({error.strerror}); stop what listens there, or name another with --http-port"
+        )
         raise StoreError(msg) from None
     return listener
 

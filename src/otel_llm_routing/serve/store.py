@@ -129,8 +129,7 @@ class Store:
         for bound, value in zip((*point.bounds, "+Inf"), values, strict=True):
             if value:
                 self._connection.execute(
-                    "INSERT INTO sizes VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                    "INSERT INTO sizes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
                     (point.bucket, series, str(bound), value),
                 )
 

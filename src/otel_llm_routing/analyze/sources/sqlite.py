@@ -69,7 +69,9 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         msg = f"{path}: a SQLite database of another program; it is left untouched, name another file"
         raise SourceError(msg)
     if version != SCHEMA_VERSION:
-        msg = f"{path}: written by another version (schema {version}, this one reads {SCHEMA_VERSION}); use that version"
+        msg = (
+            f"{path}: written by another version (schema {version}, this one reads {SCHEMA_VERSION}); use that version"
+        )
         raise SourceError(msg)
 
 
@@ -93,7 +95,7 @@ class SQLiteSource:
         with closing(self._open()) as connection:
             try:
                 for row in connection.execute(query, (int(start), int(end) + (end > int(end)))):
-                    yield Count(row[0], *row[1:9], cached=row[9] == "true", error=row[10], requests=round(row[11]))
+                    yield Count(*(*row[:9], row[9] == "true", row[10], round(row[11])))
             except sqlite3.DatabaseError as error:
                 msg = f"{self.path}: damaged or unreadable ({error}); restore it from a copy, or start a new one"
                 raise SourceError(msg) from None

@@ -130,7 +130,7 @@ class StainlessAdapter:
         for subclass in _subclasses(base):
             own = subclass.__dict__.get("request")
             if own is original:  # put there by somebody who took a wrapper off again
-                setattr(subclass, "request", ours)
+                subclass.request = ours  # type: ignore[attr-defined]
                 self._undo.append(functools.partial(_put_back, subclass, ours, original))
                 continue
             while isinstance(own, _WRAPPERS) and own.__wrapped__ is not original:
@@ -368,6 +368,7 @@ def _take_surface(request: CallRequest, options: Any) -> Any:
 
 def _subclasses(base: type) -> list[type]:
     found: list[type] = []
+    subclass: type
     for subclass in base.__subclasses__():
         found += [subclass, *_subclasses(subclass)]
     return found
