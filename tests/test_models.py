@@ -158,7 +158,7 @@ def test_older_names_of_a_provider_mean_the_same_provider(older):
 def _odd_strings():
     yield from ("", " ", "\n", "/", "::", "~", "@", "\x00", "\ud800", "İ" * 200, "(" * 200, "openai/", "models/models/")
     yield from ("us.anthropic.", "claude-", "x" * 256, "x" * 257, "openai/" * 100_000, "arn:aws:bedrock:::" * 10)
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     pieces = [*"./-:@~0149vé \n", "openai/", "us.", "anthropic.", "claude-", "gpt-35-turbo", "-v1:0", "@20251001"]
     pieces += ["20251001", "4.5", "arn:aws:bedrock:us-east-1::foundation-model/", "publishers/google/models/"]
     for _ in range(3000):

@@ -1,4 +1,7 @@
-"""Runs the demo; see ``--help``."""
+"""The demo: a provider changes which model serves ``auto``, and the model mix of each surface shows it.
+
+Everything runs on this machine: no key is needed, and nothing is left behind.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -15,64 +19,113 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from otel_llm_routing.analyze.shares import SurfaceMix, mix
 from otel_llm_routing.analyze.sources.sqlite import BUCKET, SQLiteSource
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 BIN = Path(sys.executable).parent
 # Surface: path, shortest and longest prompt in characters, share of the traffic.
 SURFACES = {
-    "autocomplete": ("/complete", 20, 120, 0.6),
+    "autocomplete": ("/complete", 20, 119, 0.6),
     "chart-tooltip": ("/charts/tooltip", 120, 400, 0.3),
     "long-form-draft": ("/drafts", 1500, 4000, 0.1),
 }
 RULES = ";".join(f"{name}={path}" for name, (path, *_) in SURFACES.items())
 START = {"threshold": 40}
 SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
-    "relax": ("the router's threshold moves from 40 to 120 characters", {"threshold": 120}),
+    "relax": ("the same; at the provider, the router's threshold moves from 40 to 120 characters", {"threshold": 120}),
     "pool-swap": (
-        "the strong model of the pool is swapped",
+        "the same; at the provider, the strong model of the pool is swapped",
         {"pool": ["claude-haiku-4-5-20251001", "claude-opus-4-5-20251101"]},
     ),
     "new-model": (
-        "a new model takes a fifth of everything",
+        "the same; at the provider, a new model takes a fifth of everything",
         {"newcomer": "claude-haiku-5-5", "newcomer_share": 0.2},
     ),
-    "steady": ("nothing changes", {}),
+    "steady": ("the same; nothing changes", {}),
 }
 CERTAIN = 4.0
 """Standard errors by which two shares must differ before the demo calls it a shift; noise alone does it about once in
 15,000 comparisons."""
 FEWEST = 3.0
 """Points below which a change is not worth naming, however certain."""
+BAR = 12
+"""Characters of a bar that stands for 100 %."""
+FOREIGN = re.compile(r"(?i)(OTEL_|OPENAI_|ANTHROPIC_|(https?|all|no)_proxy$)")
+"""Settings of the user's that would change the demo, or lead its requests elsewhere."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description="Watch the model mix of three surfaces shift.")
     parser.add_argument("--scenario", choices=SCENARIOS, default="relax")
     parser.add_argument("--requests", type=int, default=400, metavar="N", help="before the change, and again after it")
-    parser.add_argument("--keep", action="store_true", help="leave the page up until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="in a terminal, leave the page up until Ctrl-C")
     parser.add_argument("--json", metavar="FILE", help="also write what was measured, and the provider's own log")
+    parser.add_argument("--svg", metavar="FILE", help="also write the output as a picture")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with contextlib.ExitStack() as stack:
-        try:
-            run(arguments, stack, Console())
-        except KeyboardInterrupt:
-            Console(stderr=True).print("stopped")
-            sys.exit(130)
+    if arguments.requests < 1:
+        parser.error("--requests must be positive")
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, record=bool(arguments.svg), width=None if terminal else 100)
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    try:
+        with contextlib.ExitStack() as stack:
+            # Entered first, so left last: while processes are being ended, a second Ctrl-C changes nothing.
+            stack.callback(restore)
+            try:
+                run(arguments, stack, console)
+            finally:
+                ignore()
+    except Stopped as stopped:
+        print("stopped; nothing is left running", file=sys.stderr)
+        sys.exit(128 + stopped.number)
+
+
+class Stopped(BaseException):
+    """The user, or the system, wants the demo to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def stop(number: int, _frame: object) -> None:
+    """End the demo, wherever it is."""
+    ignore()
+    raise Stopped(number)
+
+
+def ignore() -> None:
+    """Let nothing interrupt the ending."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def restore() -> None:
+    """Be interruptible again."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Console) -> None:
     """Start the provider, the server and the application; drive both halves; say what moved."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-routing-demo-")))
+    with uninterrupted():
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-routing-demo-")))
     provider = json.loads(first_line(start(stack, folder, "provider", [sys.executable, "-m", "fake_provider"])))["url"]
     database = folder / "demo.db"
     serving = start(
@@ -100,13 +153,16 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Con
     url = f"http://127.0.0.1:{port}"
     until_up(url, folder)
     console.print(f"page      {page}")
+    console.print("started   a fake provider, otel-llm-routing serve, and an application with three surfaces:")
+    console.print("          [cyan]opentelemetry-instrument uvicorn demo.app:app[/]")
     what, settings = SCENARIOS[arguments.scenario]
     control(provider, START)
     sent = random.Random(11)  # noqa: S311  (traffic, not a secret)
     windows = []
     for half, changes in (("before", {}), ("after", settings)):
         already = len(control(provider, changes)["served"])
-        console.print(f"[bold]{half}[/]" + (f": {what}; the application's code does not change" if changes else ""))
+        said = what if changes or half == "after" else f"{arguments.requests} requests for the model [bold]auto[/]"
+        console.print(f"[bold]{half:10}[/]{said}")
         begin = next_bucket()
         drive(url, arguments.requests, sent, console)
         wait_for(database, begin, arguments.requests)
@@ -115,30 +171,52 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Con
         windows[-1] += (served,)
     source = SQLiteSource(str(database))
     mixes = [{m.surface: m for m in mix(source, begin, end)} for begin, end, _ in windows]
-    show(mixes[0], mixes[1], console)
     shifts = [shift for name in SURFACES if (shift := moved(mixes[0].get(name), mixes[1].get(name))) is not None]
-    for name in SURFACES:
-        found = next((s for s in shifts if s["surface"] == name), None)
-        if found is None:
-            console.print(f"{name}: steady, no share moved beyond noise")
-        else:
-            console.print(
-                f"[bold]{name} shifted[/]: {found['served']} went from {found['before']:.0%} to {found['after']:.0%} "
-                f"({found['points']:+.0f} points)"
-            )
+    show(mixes[0], mixes[1], shifts, console)
+    told = [by_surface(served) for _, _, served in windows]
+    agrees = told == [counted(half.values()) for half in mixes]
+    console.print(
+        f"[green]✓[/] The provider's own log says the same of all {2 * arguments.requests} requests."
+        if agrees
+        else f"[red]✗[/] The provider's own log says otherwise, which should not be: {told}"
+    )
     if arguments.json:
         document = {
             "scenario": arguments.scenario,
+            "page": page,
+            "agrees": agrees,
             "shifts": shifts,
             "served": [w[2] for w in windows],
             "measured": [{n: m.by_model() for n, m in half.items()} for half in mixes],
             "requests": [{n: m.requests for n, m in half.items()} for half in mixes],
         }
         Path(arguments.json).write_text(json.dumps(document), "utf-8")
-    console.print(f"page      {page}" + ("" if arguments.keep else "  (make demo ARGS=--keep leaves it up)"))
-    if arguments.keep:
-        console.print("Ctrl-C ends it")
-        signal.pause()
+    if arguments.svg:
+        save_picture(console, Path(arguments.svg))
+    if arguments.keep and sys.stdout.isatty():
+        console.print(f"page      {page}  (Ctrl-C ends it)")
+        with contextlib.suppress(Stopped):
+            signal.pause()
+    else:
+        console.print(f"page      {page}  (make demo ARGS=--keep leaves it up)")
+
+
+def counted(mixes: Iterable[SurfaceMix]) -> dict[str, dict[str, int]]:
+    """Return what telemetry counted: of each surface, how many requests each model served."""
+    counts: dict[str, Counter[str]] = {}
+    for surface in mixes:
+        for share in surface.served:
+            counts.setdefault(surface.surface, Counter())[share.served] += share.requests
+    return {name: dict(of) for name, of in counts.items()}
+
+
+def by_surface(log: Iterable[tuple[int, str]]) -> dict[str, dict[str, int]]:
+    """Return the same from the provider's log of (characters, model): no two surfaces have prompts of one length."""
+    counts: dict[str, Counter[str]] = {}
+    for characters, served in log:
+        name = next(n for n, (_, shortest, longest, _) in SURFACES.items() if shortest <= characters <= longest)
+        counts.setdefault(name, Counter())[served] += 1
+    return {name: dict(of) for name, of in counts.items()}
 
 
 def moved(before: SurfaceMix | None, after: SurfaceMix | None) -> dict[str, Any] | None:
@@ -158,22 +236,61 @@ def moved(before: SurfaceMix | None, after: SurfaceMix | None) -> dict[str, Any]
     return found
 
 
-def show(before: dict[str, SurfaceMix], after: dict[str, SurfaceMix], console: Console) -> None:
-    """Print the mix of each surface, before and after."""
-    table = Table(title="share of each served model, requested: auto", title_justify="left")
-    for name, how in (("surface", "left"), ("served", "left"), ("before", "right"), ("after", "right"), ("", "left")):
-        table.add_column(name, justify=how)  # type: ignore[arg-type]
+def show(
+    before: dict[str, SurfaceMix], after: dict[str, SurfaceMix], shifts: list[dict[str, Any]], console: Console
+) -> None:
+    """Print the mix of each surface, before and after, and say of each whether it shifted."""
+    table = Table(title="Who served “auto”?", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("surface", "served model", "before", "after"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    shifted = {shift["surface"] for shift in shifts}
     for surface in SURFACES:
         if surface not in before or surface not in after:
             continue
         old, new = before[surface].by_model(), after[surface].by_model()
         name = surface
-        for served in sorted({*old, *new}, key=lambda s: -new.get(s, 0.0)):
-            share = new.get(served, 0.0)
-            table.add_row(name, served, f"{old.get(served, 0.0):.0%}", f"{share:.0%}", "█" * round(20 * share))
+        for served in sorted({*old, *new}, key=lambda s: (-old.get(s, 0.0), s)):
+            was, now = old.get(served, 0.0), new.get(served, 0.0)
+            moved = Text(f"{100 * (now - was):+.1f}", "bold yellow" if surface in shifted else "dim")
+            table.add_row(Text(name, "bold"), Text(served), bar(was), bar(now), moved)
             name = ""
         table.add_section()
+    console.print()
     console.print(table)
+    for name in SURFACES:
+        console.print(sentence(name, before.get(name), after.get(name), shifts))
+    console.print(
+        f"[dim]A shift is {FEWEST:g} points or more and beyond {CERTAIN:g} standard errors (two-proportion z-test); "
+        "chance alone goes so far once in 15,000 comparisons.[/]"
+    )
+
+
+def bar(share: float) -> Text:
+    """Return a share as a bar and a figure."""
+    full = round(share * BAR)
+    return Text.assemble(("█" * full, "cyan"), ("░" * (BAR - full), "dim"), f" {share:4.0%}")
+
+
+def sentence(surface: str, before: SurfaceMix | None, after: SurfaceMix | None, shifts: list[dict[str, Any]]) -> Text:
+    """Say of one surface whether its mix shifted, and by how much."""
+    found = next((shift for shift in shifts if shift["surface"] == surface), None)
+    text = Text.assemble(("●", "yellow" if found else "green"), " ", (surface, "bold"))
+    if found is not None:
+        text.append(" shifted by ").append(f"{abs(found['points']):.0f} points", "bold")
+        return text.append(f": {found['served']} went from {found['before']:.0%} to {found['after']:.0%} of it.")
+    if before is None or after is None:
+        return text.append(" had too few requests to tell.")
+    old, new = before.by_model(), after.by_model()
+    most = max((abs(new.get(served, 0.0) - old.get(served, 0.0)) for served in {*old, *new}), default=0.0)
+    return text.append(" is steady" + (f": its largest move, {100 * most:.1f} points, is within noise." if most else "."))
+
+
+def save_picture(console: Console, path: Path) -> None:
+    """Save what was printed as SVG, without the web fonts that rich links to."""
+    svg = re.sub(r"@font-face\s*{[^}]*}\s*", "", console.export_svg(title="make demo"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), "utf-8")
 
 
 # Processes ---------------------------------------------------------------------------------------------------------
@@ -184,19 +301,38 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a process that ends, with its children, when the stack does."""
     errors = stack.enter_context((folder / f"{name}.log").open("w", encoding="utf-8"))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-        env={**kept, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONUNBUFFERED": "1", **(environment or {})},
-        start_new_session=True,  # its own group: Ctrl-C reaches us alone, and we end the group
-    )
-    stack.callback(end, process)
+    kept = {k: v for k, v in os.environ.items() if not FOREIGN.match(k)}
+    with uninterrupted():  # a process that is not yet on the stack would be left running
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={
+                **kept,
+                "PYTHONPATH": str(Path(__file__).parent.parent),
+                "PYTHONUNBUFFERED": "1",
+                **(environment or {}),
+            },
+            start_new_session=True,  # its own group: Ctrl-C reaches us alone, and we end the group
+        )
+        stack.callback(end, process)
     process.log = folder / f"{name}.log"  # type: ignore[attr-defined]
     return process
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off what would end the demo until the block is done."""
+    pending: list[int] = []
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: pending.append(number))
+    yield
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    if pending:
+        stop(pending[0], None)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -286,6 +422,7 @@ def wait_for(database: Path, begin: float, requests: int) -> None:
         if sum(m.requests for m in mix(SQLiteSource(str(database)), begin, time.time() + BUCKET)) >= requests:
             return
         time.sleep(0.2)
+    sys.exit(f"demo: not all of {requests} requests were recorded within 20 s")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from weakref import WeakSet, ref
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SDKSpan
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanKind, get_current_span
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
@@ -170,7 +170,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
     def _on_start(self, span: SDKSpan, parent_context: Context | None) -> None:
         own = span.get_span_context().span_id
         parent = span.parent
-        if parent is None or parent.is_remote:
+        # A request served, or a message taken, is a piece of work of its own even where its sender is in this process.
+        if parent is None or parent.is_remote or span.kind in (SpanKind.SERVER, SpanKind.CONSUMER):
             self._roots[own] = span
         elif (root := self._roots.get(parent.span_id)) is not None:
             self._roots[own] = root

@@ -194,8 +194,8 @@ class SurfaceResolver:
                 if any(fnmatchcase(value, pattern) for value in _values(kind, root_name, root)):
                     return self._cap(name), "rule"
             for kind in _ROUTE_KINDS:
-                for attribute in _ROUTE_ATTRIBUTES[kind]:
-                    if (name := clean(root.get(attribute))) is not None:
+                for value in _named(kind, root_name, root):
+                    if (name := clean(value)) is not None:
                         return self._cap(name), "route"
         if self._default is not None:
             return self._cap(self._default), "default"
@@ -217,10 +217,22 @@ _ROUTE_KINDS = tuple(_ROUTE_ATTRIBUTES)
 _PATH_ATTRIBUTES = ("url.path", "http.target")
 
 
+# opentelemetry-instrumentation-celery sets the task's attributes when the task is over; while it runs, only the span's
+# name says which it is.
+_CELERY_RUN = "run/"
+
+
+def _named(kind: str, root_name: str | None, root: Mapping[str, Any]) -> list[str]:
+    values = [v for a in _ROUTE_ATTRIBUTES[kind] if isinstance(v := root.get(a), str)]
+    if kind == "task" and not values and root_name is not None and root_name.startswith(_CELERY_RUN):
+        values.append(root_name[len(_CELERY_RUN) :])
+    return values
+
+
 def _values(kind: str, root_name: str | None, root: Mapping[str, Any]) -> list[str]:
     if kind == "name":
         return [root_name] if root_name else []
-    values = [v for a in _ROUTE_ATTRIBUTES[kind] if isinstance(v := root.get(a), str)]
+    values = _named(kind, root_name, root)
     if kind == "route" and not values:
         values = [v.partition("?")[0] for a in _PATH_ATTRIBUTES if isinstance(v := root.get(a), str)]
     if kind == "rpc" and isinstance(service := root.get("rpc.service"), str):

@@ -119,9 +119,7 @@ def _endpoint(store: Store, message: type, ingest: Callable[[Store, Any], Any]) 
         as_json = kind == "application/json"
         try:
             if kind not in ("application/json", "application/x-protobuf"):
-                return _status(
-                    415, "content-type is not application/x-protobuf or application/json", as_json=False
-                )
+                return _status(415, "content-type is not application/x-protobuf or application/json", as_json=False)
             data = await _body(request)
             answer = await run_in_threadpool(_export, store, message, ingest, data, as_json)
         except _RefusedError as refused:
