@@ -283,7 +283,9 @@ def sentence(surface: str, before: SurfaceMix | None, after: SurfaceMix | None, 
         return text.append(" had too few requests to tell.")
     old, new = before.by_model(), after.by_model()
     most = max((abs(new.get(served, 0.0) - old.get(served, 0.0)) for served in {*old, *new}), default=0.0)
-    return text.append(" is steady" + (f": its largest move, {100 * most:.1f} points, is within noise." if most else "."))
+    return text.append(
+        " is steady" + (f": its largest move, {100 * most:.1f} points, is within noise." if most else ".")
+    )
 
 
 def save_picture(console: Console, path: Path) -> None:
