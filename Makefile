@@ -38,7 +38,7 @@ format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 
 compat: $(STAMP) ## the instrumentation's tests over SDK versions, lowest dependencies, other instrumentations, Pythons
-	@$(BIN)/nox
+	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS))
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .nox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
