@@ -26,9 +26,9 @@ def point(number, value, surface="autocomplete", requested="auto", served="claud
         "error": "",
         **more,
     }
-    key = (surface, "openai", "chat", requested, served, *columns.values())
+    key = (surface, "openai", "chat", requested, served, *columns.values(), "shop")
     return Point(
-        bytes([number]), 0, now * 10**9, True, now // BUCKET * BUCKET, "llm_routing.requests", key, [value], None
+        bytes([number]), now * 10**9, True, now // BUCKET * BUCKET, "llm_routing.requests", key, (value,), None
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,15 +39,22 @@ class SurfaceMix:
     unreported: int
     unconfirmed: int
     cached: int
+    """Answered from a gateway's cache: ``requests`` is known + unreported + unconfirmed + cached."""
     errors: int
+    """Failed calls, which are counted among the above as well."""
     served: tuple[ServedShare, ...]
     """The largest share first."""
+
+    @property
+    def unknown(self) -> int:
+        """Calls whose served model nobody named, or nobody who would know."""
+        return self.unreported + self.unconfirmed
 
     @property
     def unknown_share(self) -> float:
         """The share of calls, cached ones left out, whose served model is not known; 0 to 1."""
         total = self.requests - self.cached
-        return (self.unreported + self.unconfirmed) / total if total else 0.0
+        return self.unknown / total if total else 0.0
 
     def by_model(self) -> dict[str, float]:
         """Return the share of each served model, whatever was requested."""
@@ -60,7 +68,7 @@ def mix(source: Source, start: float, end: float) -> list[SurfaceMix]:
     """Return the mix of every surface in ``[start, end)`` (seconds since the epoch), the busiest first."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     served: dict[str, Counter[tuple[str, str, str, str, str]]] = defaultdict(Counter)
-    for count in source.counts(start, end):
+    for count in source.counts(start, end, max(1, math.ceil(end - start))):
         of = totals[count.surface]
         of["requests"] += count.requests
         if count.error:

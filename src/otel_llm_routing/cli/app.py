@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
-from datetime import datetime, timezone
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -17,6 +15,7 @@ from otel_llm_routing.analyze.report import as_json, as_table
 from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources import SourceError, open_source
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
+from otel_llm_routing.analyze.window import moment, utc
 from otel_llm_routing.cli import models
 
 app = typer.Typer(
@@ -55,25 +54,26 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/gRPC; 0 takes a free one.")] = 4317,
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/HTTP and the page; 0: a free one.")] = 4318,
-    retention: Annotated[float, typer.Option(min=0.01, help="Days that counts are kept.")] = 90,
+    retention: Annotated[float, typer.Option(min=0.01, max=36_500, help="Days that counts are kept.")] = 90,
+    max_series: Annotated[int, typer.Option(min=1, help="Series kept apart; past it they become 'other'.")] = 100_000,
 ) -> None:
     """Receive OTLP, keep the counts in one SQLite file, and show the mix of every surface on a page."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would add its own lines to ours
     try:
-        from otel_llm_routing.serve.app import run  # noqa: PLC0415  (an extra)
-        from otel_llm_routing.serve.store import StoreError  # noqa: PLC0415
+        from otel_llm_routing.serve.app import Options, run  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; serve needs: pip install 'otel-llm-routing[serve]'")
 
-    def ready(otlp: int, page: int) -> None:
-        typer.echo(f"OTLP/gRPC http://{host}:{otlp}")
-        typer.echo(f"OTLP/HTTP http://{host}:{page}")
-        typer.echo(f"page      http://{host}:{page}/")
+    def ready(grpc: int, http: int) -> None:
+        name = f"[{host}]" if ":" in host else host
+        typer.echo(f"OTLP/gRPC http://{name}:{grpc}")
+        typer.echo(f"OTLP/HTTP http://{name}:{http}")
+        typer.echo(f"page      http://{name}:{http}/")
         typer.echo(f"database  {db}")
 
     try:
-        run(db, host, grpc_port, http_port, retention, ready)
-    except StoreError as error:
+        run(Options(db, host, grpc_port, http_port, retention, max_series), ready)
+    except SourceError as error:
         fail(error)
 
 
@@ -88,11 +88,14 @@ def report(
 ) -> None:
     """Print the share of every served model, by surface. Exits with 1 where there is nothing to report."""
     now = time.time()
-    start, end = _time(since, now, "--since"), _time(until, now, "--until") if until else now + BUCKET
+    start = _moment(since, now, "--since")
+    end = _moment(until, now, "--until") if until else now + BUCKET
     if start >= end:
         fail("--since is not before --until")
     try:
-        mixes = mix(open_source(source), start, end)
+        opened = open_source(source)
+        mixes = mix(opened, start, end)
+        extent = None if mixes else opened.extent()
     except SourceError as error:
         fail(error)
     if format == "json":
@@ -100,23 +103,15 @@ def report(
     elif mixes:
         Console().print(as_table(mixes, start, end))
     if not mixes:
-        typer.echo(f"otel-llm-routing: no calls between {_utc(start)} and {_utc(end)}; try a longer --since", err=True)
+        held = (
+            "none were ever received" if extent is None else f"there are some from {utc(extent[0])} to {utc(extent[1])}"
+        )
+        typer.echo(f"otel-llm-routing: no calls between {utc(start)} and {utc(end)}; {held}", err=True)
         raise typer.Exit(1)
 
 
-_BACK = re.compile(r"(\d{1,6}(?:\.\d+)?)([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def _time(text: str, now: float, option: str) -> float:
-    if (back := _BACK.fullmatch(text)) is not None:
-        return now - float(back[1]) * _SECONDS[back[2]]
+def _moment(text: str, now: float, option: str) -> float:
     try:
-        when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        fail(f"{option} {text!r} is neither a time back such as 24h nor a time such as 2026-11-01T00:00")
-    return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        return moment(text, now)
+    except ValueError as error:
+        fail(f"{option} {error}")

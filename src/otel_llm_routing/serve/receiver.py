@@ -1,7 +1,8 @@
-"""From OTLP to what is stored: points of our metrics, and model spans of other instrumentations."""
+"""OTLP as it arrives: bytes to messages, and metric points to what the store keeps."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -9,35 +10,37 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
+from google.protobuf import json_format
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, DataPointFlags, Metric
 
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
-from otel_llm_routing.models import kind_of, same_model
+from otel_llm_routing.serve.text import key, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from google.protobuf.message import Message
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-MAX_TEXT = 256
+    from otel_llm_routing.serve.store import Store
+
 MAX_BOUNDS = 64
+MAX_VALUE = 2.0**53
+"""Larger counts are no counts, and a double could not hold them exactly."""
+MAX_NESTING = 32
 COUNTERS = frozenset({semconv.REQUESTS, semconv.INPUT_TOKENS_TOTAL, semconv.OUTPUT_TOKENS_TOTAL})
-# The columns of a series, in the store's order, and the attribute of each.
-_COLUMNS = (
-    semconv.SURFACE,
-    semconv.PROVIDER,
-    semconv.OPERATION,
-    semconv.REQUEST_MODEL,
-    semconv.RESPONSE_MODEL,
-    semconv.REQUEST_KIND,
-    semconv.MATCH,
-    semconv.SERVED_SOURCE,
-    semconv.CACHED,
-    semconv.ERROR_TYPE,
-)
+HISTOGRAMS = frozenset({semconv.INPUT_SIZE, semconv.DURATION})
+REFUSED = "not a sum or a histogram, without time or temporality, or a value that is no count"
+
+
+class MalformedError(Exception):
+    """A body that is not OTLP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,170 +48,195 @@ class Point:
     """One point of one stream."""
 
     stream: bytes
-    start: int
+    """Identifies what a cumulative point is compared with; of a delta point, the point itself."""
     time: int
-    """Nanoseconds since the epoch."""
+    """The sender's, in nanoseconds since the epoch."""
     cumulative: bool
     bucket: int
     metric: str
     key: tuple[str, ...]
-    values: list[float]
-    """The counter's value, or the histogram's counts per bucket."""
+    values: tuple[float, ...]
+    """A counter's value; or a histogram's count, sum and bins."""
     bounds: tuple[str, ...] | None
+    """A histogram's upper bounds, the last one ``+Inf``; empty where the bins are not kept. None for a counter."""
 
 
-@dataclass(frozen=True, slots=True)
-class CountedSpan:
-    """One span that is one model call."""
+class Receiver:
+    """Takes one export after another, from any thread."""
 
-    id: bytes
-    parent: bytes | None
-    bucket: int
-    key: tuple[str, ...]
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def receive(self, signal: str, body: bytes, *, as_json: bool = False) -> Message:
+        """Store the export in ``body`` and return OTLP's answer, when it is safely stored.
+
+        ``signal`` is ``metrics``, ``traces`` or ``logs``. Raises ``MalformedError``, ``BusyError`` and ``StoreError``.
+        """
+        request = decode(signal, body, as_json=as_json)
+        if signal == "metrics":
+            found, senders, refused = points(request)
+            self._store.write(found, (), senders)
+            answer = metrics_service_pb2.ExportMetricsServiceResponse()
+            if refused:
+                answer.partial_success.rejected_data_points = refused
+                answer.partial_success.error_message = REFUSED
+            return answer
+        if signal == "traces":
+            from otel_llm_routing.serve.spans import spans  # noqa: PLC0415  (it builds on this module)
+
+            counted, senders = spans(request)
+            self._store.write((), counted, senders)
+            return trace_service_pb2.ExportTraceServiceResponse()
+        return logs_service_pb2.ExportLogsServiceResponse()
 
 
-def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], int]:
-    """Return the points that are stored, and how many of our metrics' points make no sense and are refused."""
+def decode(signal: str, body: bytes, *, as_json: bool) -> Any:
+    """Return the export request in ``body``. Raises ``MalformedError``."""
+    kinds: dict[str, type[Message]] = {
+        "metrics": metrics_service_pb2.ExportMetricsServiceRequest,
+        "traces": trace_service_pb2.ExportTraceServiceRequest,
+        "logs": logs_service_pb2.ExportLogsServiceRequest,
+    }
+    request = kinds[signal]()
+    try:
+        if as_json:
+            document = json.loads(body)
+            if not isinstance(document, dict):
+                raise TypeError  # noqa: TRY301
+            _hex_to_base64(document)
+            json_format.ParseDict(document, request, ignore_unknown_fields=True, max_recursion_depth=2 * MAX_NESTING)
+        else:
+            request.ParseFromString(body)
+    except Exception as error:  # noqa: BLE001  (whatever a decoder says of a hostile body, it is the body's fault)
+        msg = f"the body cannot be read as OTLP {signal} ({type(error).__name__})"
+        raise MalformedError(msg) from None
+    return request
+
+
+def _hex_to_base64(document: Any, depth: int = 0) -> None:
+    """Turn OTLP/JSON's hexadecimal ids into the base64 that protobuf's JSON mapping wants, in place.
+
+    Source: opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding".
+    """
+    if depth > MAX_NESTING:
+        msg = "nested too deeply"
+        raise ValueError(msg)
+    if isinstance(document, list):
+        for item in document:
+            _hex_to_base64(item, depth + 1)
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            if isinstance(value, str):
+                if name in ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"):
+                    document[name] = base64.b64encode(bytes.fromhex(value)).decode()
+            else:
+                _hex_to_base64(value, depth + 1)
+
+
+def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes], int]:
+    """Return the points to store, the senders that count requests, and how many points make no sense."""
     found: list[Point] = []
+    senders: set[bytes] = set()
     refused = 0
     for resource in request.resource_metrics:
-        identity = _canonical(resource.resource.attributes)
+        service = texts(resource.resource.attributes).get("service.name", "")
+        sender = identity(resource.resource)
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                if metric.name in COUNTERS or metric.name == semconv.INPUT_SIZE:
-                    for point in _points(metric, f"{identity}\n{scope.scope.name}"):
-                        if point is None:
-                            refused += 1
-                        else:
-                            found.append(point)
-    return found, refused
+                if metric.name not in COUNTERS and metric.name not in HISTOGRAMS:
+                    continue
+                if metric.name == semconv.REQUESTS:
+                    senders.add(sender)
+                for point in _points(metric, (sender, scope.scope.name, scope.scope.version), service):
+                    if isinstance(point, Point):
+                        found.append(point)
+                    else:
+                        refused += point
+    return found, senders, refused
 
 
-def _points(metric: Metric, identity: str) -> Iterator[Point | None]:
-    data: Any = metric.sum if metric.HasField("sum") else metric.histogram if metric.HasField("histogram") else None
-    if data is None or (metric.name == semconv.INPUT_SIZE) != metric.HasField("histogram"):
-        yield None
+def _points(metric: Metric, scope: tuple[object, ...], service: str) -> Iterator[Point | int]:
+    """Yield each point, or the number of points that are refused."""
+    shape = metric.WhichOneof("data")
+    data: Any = getattr(metric, shape) if shape else None
+    wanted = ("sum",) if metric.name in COUNTERS else ("histogram", "exponential_histogram")
+    if data is None:
         return
-    cumulative = data.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
-    delta = data.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    cumulative = delta = False
+    if shape in wanted:
+        cumulative = data.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+        delta = data.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    if not (cumulative or delta):
+        yield len(data.data_points)
+        return
     for point in data.data_points:
-        bounds = None
-        if metric.HasField("histogram"):
-            values = [float(v) for v in point.bucket_counts]
-            bounds = tuple(f"{b:g}" for b in point.explicit_bounds)
-            if len(values) != len(bounds) + 1 or len(bounds) > MAX_BOUNDS:
-                yield None
-                continue
-        else:
-            values = [float(point.as_int if point.HasField("as_int") else point.as_double)]
-        if not (cumulative or delta) or any(v < 0 or not math.isfinite(v) for v in values):
-            yield None
+        if point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
             continue
-        attributes = {a.key: _text(a) for a in point.attributes}
-        # A cumulative stream that starts anew is another stream; a delta's start moves with every point.
-        start = point.start_time_unix_nano
-        name = f"{identity}\n{metric.name}\n{_canonical(point.attributes)}\n{start if cumulative else 'delta'}"
+        bounds: tuple[str, ...] | None = None
+        values: tuple[float, ...]
+        if shape == "sum":
+            values = (float(point.as_int if point.HasField("as_int") else point.as_double),)
+        else:
+            values, bounds = _histogram(point, bins=shape == "histogram")
+        if not values or not point.time_unix_nano or not all(0 <= v <= MAX_VALUE for v in values):
+            yield 1
+            continue
+        # A cumulative stream that starts anew is another stream; the start of a delta moves with every point.
+        start, at = point.start_time_unix_nano, point.time_unix_nano
+        stream = (scope, metric.name, _sorted(point.attributes), bounds, start, None if cumulative else at)
         yield Point(
-            hashlib.sha256(name.encode("utf-8", "replace")).digest(),
-            _signed(start),
-            _signed(point.time_unix_nano),
+            digest(stream),
+            min(at, 2**63 - 1),
             cumulative,
-            _bucket(point.time_unix_nano),
+            bucket(at),
             metric.name,
-            tuple(attributes.get(column, "") for column in _COLUMNS),
+            key(texts(point.attributes), service),
             values,
             bounds,
         )
 
 
-def spans(request: ExportTraceServiceRequest) -> list[CountedSpan]:
-    """Return the model calls that nobody else counts.
+def _histogram(point: Any, *, bins: bool) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return a histogram's count, sum and bins, and the bins' bounds; no values if they contradict each other."""
+    total = (float(point.count), float(point.sum))
+    # The bins of an exponential histogram change their widths as it grows: only its count and sum can be added up.
+    counts = tuple(float(v) for v in point.bucket_counts) if bins else ()
+    if not counts:
+        return total, ()
+    bounds = list(point.explicit_bounds)
+    if len(counts) != len(bounds) + 1 or len(bounds) > MAX_BOUNDS or not all(map(math.isfinite, bounds)):
+        return (), ()
+    return (*total, *counts), (*(f"{bound:g}" for bound in bounds), "+Inf")
 
-    Spans with ``llm_routing.match`` come from processes that send the metrics themselves.
+
+def identity(resource: Resource) -> bytes:
+    """Return what tells one process that sends from another.
+
+    An instance id stands for the process by itself, whatever a Collector adds or takes away on the way; without one, it
+    is everything that the process says of itself.
     """
-    found: list[tuple[int, CountedSpan]] = []
-    for resource in request.resource_spans:
-        of_resource = {a.key: _text(a) for a in resource.resource.attributes}
-        for scope in resource.scope_spans:
-            for span in scope.spans:
-                attributes = {a.key: _text(a) for a in span.attributes}
-                operation = _operation(attributes)
-                if operation is None or semconv.MATCH in attributes or len(span.span_id) != 8:  # noqa: PLR2004
-                    continue
-                counted = CountedSpan(
-                    span.trace_id + span.span_id,
-                    span.trace_id + span.parent_span_id if span.parent_span_id else None,
-                    _bucket(span.end_time_unix_nano),
-                    _key(attributes, of_resource, operation),
-                )
-                found.append((span.end_time_unix_nano, counted))
-    # The inner of two nested spans ends first, and is the one that counts.
-    return [counted for _, counted in sorted(found, key=lambda item: item[0])]
+    attributes = resource.attributes
+    names = {a.key: a.value.string_value for a in attributes}
+    if names.get("service.instance.id"):
+        own = ("service.namespace", "service.name", "service.instance.id", "telemetry.sdk.language")
+        return digest(tuple(names.get(name, "") for name in own))
+    return digest(_sorted(attributes))
 
 
-def _operation(attributes: dict[str, str]) -> str | None:
-    operation = attributes.get(semconv.OPERATION)
-    if operation:
-        return operation if operation in semconv.MODEL_OPERATIONS else None
-    kind = attributes.get("openinference.span.kind")
-    if kind:
-        return {"LLM": "chat", "EMBEDDING": "embeddings"}.get(kind)
-    older = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
-    return older.get(attributes.get("llm.request.type", ""))
-
-
-def _key(attributes: dict[str, str], resource: dict[str, str], operation: str) -> tuple[str, ...]:
-    requested = attributes.get(semconv.REQUEST_MODEL, "")
-    served = attributes.get(semconv.RESPONSE_MODEL, "")
-    if "openinference.span.kind" in attributes:
-        # OpenInference's `llm.model_name` is the response's; the request's is in the invocation parameters.
-        served = served or attributes.get("llm.model_name", "")
-        requested = requested or _parameter(attributes.get("llm.invocation_parameters", ""))
-    provider = attributes.get(semconv.PROVIDER) or attributes.get("gen_ai.system") or attributes.get("llm.provider")
-    kind = kind_of(requested, provider) if requested else "unknown"
-    if not served:
-        match, source = "unreported", "none"
-    elif requested and same_model(requested, served):
-        match, source = ("unconfirmed" if kind in ("alias", "router") else "exact"), "body"
-    else:
-        match, source = ("substituted" if kind == "pinned" else "resolved"), "body"
-    surface = attributes.get(semconv.SURFACE) or resource.get(semconv.SURFACE) or "unknown"
-    error = attributes.get(semconv.ERROR_TYPE, "")
-    return surface, provider or "unknown", operation, requested, served, kind, match, source, "", error
-
-
-def _parameter(text: str) -> str:
-    try:
-        model = json.loads(text).get("model")
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    return model if isinstance(model, str) else ""
-
-
-def _bucket(nanoseconds: int) -> int:
+def bucket(nanoseconds: int) -> int:
+    """Return the beginning of the time bucket, in seconds."""
     now = time.time()
     seconds = nanoseconds / 1e9
-    # A clock that is a day off would put the point where nobody looks.
+    # A clock that is far off would put the point where nobody looks.
     if not now - 366 * 86_400 < seconds < now + 3_600:
         seconds = now
     return int(seconds) // BUCKET * BUCKET
 
 
-def _signed(value: int) -> int:
-    return min(value, 2**63 - 1)
+def digest(value: object) -> bytes:
+    """Return 16 bytes that stand for ``value``, which is made of tuples, text, bytes and numbers."""
+    return hashlib.sha256(repr(value).encode("utf-8", "backslashreplace")).digest()[:16]
 
 
-def _text(attribute: KeyValue) -> str:
-    value = attribute.value
-    kind = value.WhichOneof("value")
-    if kind == "bool_value":
-        return "true" if value.bool_value else ""
-    if kind == "string_value":
-        limit = 1 << 16 if attribute.key == "llm.invocation_parameters" else MAX_TEXT
-        text = value.string_value[:limit]
-        return text if text.isprintable() else "".join(c for c in text if c.isprintable())
-    return ""
-
-
-def _canonical(attributes: Iterable[KeyValue]) -> str:
-    return "\x1f".join(sorted(f"{a.key}={a.value.SerializeToString(deterministic=True).hex()}" for a in attributes))
+def _sorted(attributes: Iterable[KeyValue]) -> tuple[tuple[str, bytes], ...]:
+    return tuple(sorted((a.key, a.value.SerializeToString(deterministic=True)) for a in attributes))

@@ -15,10 +15,10 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Requests of one series within one time bucket."""
+    """Requests of one series within one step of time."""
 
     start: int
-    """Seconds since the epoch, the beginning of the bucket."""
+    """Seconds since the epoch, the beginning of the step."""
     surface: str
     provider: str
     operation: str
@@ -33,13 +33,22 @@ class Count:
     error: str
     """The error's type, or empty."""
     requests: int
+    service: str = ""
+    """``service.name`` of the process that counted."""
 
 
 class Source(Protocol):
     """Yields counts."""
 
-    def counts(self, start: float, end: float) -> Iterable[Count]:
-        """Return the counts of the buckets that begin in ``[start, end)``, in seconds since the epoch."""
+    def counts(self, start: float, end: float, step: int = 0) -> Iterable[Count]:
+        """Return the counts of the buckets that begin in ``[start, end)``, in seconds since the epoch.
+
+        ``step`` adds up that many seconds from ``start`` on; 0 gives every bucket by itself.
+        """
+        ...
+
+    def extent(self) -> tuple[int, int] | None:
+        """Return when the first and the last bucket begin that hold requests; None if there are none."""
         ...
 
 

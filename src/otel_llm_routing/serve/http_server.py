@@ -1,0 +1,280 @@
+"""OTLP over HTTP, and the page with its data, on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import socket
+import time
+import zlib
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from google.protobuf import json_format
+from google.rpc import code_pb2
+from google.rpc.status_pb2 import Status
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from otel_llm_routing.analyze.sources import SourceError
+from otel_llm_routing.analyze.window import moment
+from otel_llm_routing.serve.receiver import MalformedError, Receiver
+from otel_llm_routing.serve.store import BusyError, Store, StoreError
+from otel_llm_routing.serve.timeline import Timelines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from starlette.requests import Request
+
+MAX_BODY = 8 << 20
+"""Bytes of one request's body, as sent."""
+MAX_UNPACKED = 16 << 20
+"""Bytes of one request's body, unpacked."""
+PATIENCE = 20.0
+"""Seconds in which a request's head, and then its body, must arrive."""
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+CODES = {
+    408: code_pb2.DEADLINE_EXCEEDED,
+    413: code_pb2.RESOURCE_EXHAUSTED,
+    500: code_pb2.INTERNAL,
+    503: code_pb2.UNAVAILABLE,
+}
+_PROTOBUF = "application/x-protobuf"
+_JSON = "application/json"
+
+
+class RefusedError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes a connection whose next request does not send its head in time; uvicorn waits for ever."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(PATIENCE, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting when a request's head is complete, and begin when a new one has started."""
+        super().data_received(data)
+        waiting = self.cycle is None or self.cycle.response_complete
+        if not waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        elif waiting and self._timer is None:
+            self._timer = self.loop.call_later(PATIENCE, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises ``StoreError`` for an address that cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        msg = (
+            f"{host}:{port} cannot be had ({error.strerror}); stop what listens there, or name another with --http-port"
+        )
+        raise StoreError(msg) from None
+    return listener
+
+
+def application(receiver: Receiver, store: Store, executor: Executor, host: str) -> Starlette:
+    """Return the HTTP application."""
+    page = resources.files("otel_llm_routing.serve").joinpath("web", "page.html").read_text("utf-8")
+    headers = page_headers(page)
+    timelines = Timelines(store.path)
+
+    async def show(request: Request) -> Response:
+        # Following a link from elsewhere is no harm: the page holds no data, and cannot be framed.
+        opened = (
+            request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
+        )
+        if foreign_host(request, host) or (foreign_site(request) and not opened):
+            return Response("open this page by the address that serve printed, not through another name\n", 403)
+        return HTMLResponse(page, headers=headers)
+
+    async def data(request: Request) -> Response:
+        if foreign_host(request, host) or foreign_site(request):
+            return Response("not for other sites\n", 403)
+        now = time.time()
+        try:
+            since = moment(request.query_params.get("since", "1h"), now)
+        except ValueError as error:
+            return JSONResponse({"error": f"since: {error}"}, 400, headers=headers)
+        loop = asyncio.get_running_loop()
+        try:
+            document = await loop.run_in_executor(executor, timelines.get, now - since)
+        except SourceError as error:
+            return JSONResponse({"error": str(error)}, 503, headers=headers)
+        return JSONResponse({**document, "overflowed": store.overflowed}, headers=headers)
+
+    endpoints = [
+        Route(f"/v1/{signal}", _endpoint(receiver, executor, signal, host), methods=["POST"])
+        for signal in ("metrics", "traces", "logs")
+    ]
+    return Starlette(routes=[*endpoints, Route("/", show), Route("/api/mix", data)])
+
+
+# OTLP --------------------------------------------------------------------------------------------------------------
+
+
+def _endpoint(receiver: Receiver, executor: Executor, signal: str, host: str) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        as_json = kind == _JSON
+        try:
+            if kind not in (_JSON, _PROTOBUF):
+                raise RefusedError(415, f"content-type is neither {_PROTOBUF} nor {_JSON}")  # noqa: TRY301
+            if foreign_origin(request, host):
+                raise RefusedError(403, "not from pages of other sites")  # noqa: TRY301
+            body = await _body(request)
+            answer = await asyncio.get_running_loop().run_in_executor(
+                executor, lambda: receiver.receive(signal, unpack(body, request.headers), as_json=as_json)
+            )
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except RefusedError as error:
+            return _status(error.status, str(error), as_json=as_json)
+        except MalformedError as error:
+            return _status(400, str(error), as_json=as_json)
+        except BusyError as error:
+            return _status(503, f"the database is busy ({error}); try again", as_json=as_json)
+        except StoreError as error:
+            return _status(500, str(error), as_json=as_json)
+        return _message(answer, 200, as_json=as_json)
+
+    return endpoint
+
+
+async def _body(request: Request) -> bytes:
+    chunks: list[bytes] = []
+
+    async def read() -> None:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
+            chunks.append(chunk)
+
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and len(declared) < 20 and int(declared) > MAX_BODY:  # noqa: PLR2004
+        raise RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
+    try:
+        await asyncio.wait_for(read(), PATIENCE)
+    except asyncio.TimeoutError:
+        raise RefusedError(408, f"the body did not arrive within {PATIENCE:g} s") from None
+    return b"".join(chunks)
+
+
+def unpack(data: bytes, headers: Any) -> bytes:
+    """Return the body without its content encoding. Raises ``RefusedError`` before it grows past ``MAX_UNPACKED``."""
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding in ("", "identity"):
+        return data
+    if coding not in ("gzip", "deflate"):
+        raise RefusedError(415, f"content-encoding {coding[:40]!r} is not gzip, deflate or identity")
+    unpacked = bytearray()
+    try:
+        while True:  # a gzip body may have several members
+            inflate = zlib.decompressobj(31 if coding == "gzip" else 15)
+            unpacked += inflate.decompress(data, MAX_UNPACKED + 1 - len(unpacked))
+            if len(unpacked) > MAX_UNPACKED:
+                raise RefusedError(413, f"the body unpacks to more than {MAX_UNPACKED} bytes; send smaller batches")
+            if not inflate.eof:
+                raise RefusedError(400, f"the body is cut off: its {coding} data do not end")
+            data = inflate.unused_data
+            if coding == "deflate" or not data:
+                return bytes(unpacked)
+    except zlib.error as error:
+        raise RefusedError(400, f"the body is not {coding} ({error})") from None
+
+
+def _status(status: int, message: str, *, as_json: bool) -> Response:
+    body = Status(code=CODES.get(status, code_pb2.INVALID_ARGUMENT), message=message)
+    response = _message(body, status, as_json=as_json)
+    if status == 503:  # noqa: PLR2004
+        response.headers["retry-after"] = "1"
+    return response
+
+
+def _message(body: Any, status: int, *, as_json: bool) -> Response:
+    if as_json:
+        return Response(json_format.MessageToJson(body, indent=None), status, media_type=_JSON)
+    return Response(body.SerializeToString(), status, media_type=_PROTOBUF)
+
+
+# Who asks ----------------------------------------------------------------------------------------------------------
+
+
+def page_headers(page: str) -> dict[str, str]:
+    """Return the page's headers: nothing may run or be drawn but what the page itself brings."""
+
+    def hashes(tag: str) -> str:
+        found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in found)
+
+    return {
+        "content-security-policy": (
+            f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; connect-src 'self'; "
+            "img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        ),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-resource-policy": "same-origin",
+        "cache-control": "no-store",
+    }
+
+
+def _name(authority: str) -> str:
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def foreign_host(request: Request, host: str) -> bool:
+    """Return whether a name that is not ours led here (DNS rebinding), which can be told only on loopback."""
+    return host in LOOPBACK and _name(request.headers.get("host", "")) not in LOOPBACK
+
+
+def foreign_site(request: Request) -> bool:
+    """Return whether a page of another site asks."""
+    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
+def foreign_origin(request: Request, host: str) -> bool:
+    """Return whether a browser sends this from a page of another site. No OTLP exporter says an origin."""
+    if foreign_site(request):
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and (host in LOOPBACK and _name(origin.partition("//")[2]) not in LOOPBACK)

@@ -1,0 +1,551 @@
+"""What a busy, hostile or unlucky environment does to the server, and what it must not do to the counts."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+
+from otel_llm_routing.analyze.shares import mix
+from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, SQLiteSource
+
+COMMAND = [str(Path(sys.executable).parent / "otel-llm-routing"), "serve"]
+CUMULATIVE, DELTA = 2, 1
+EPOCH = time.time_ns() - 600 * 10**9
+BASE = {
+    "llm_routing.surface": "autocomplete",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "auto",
+    "gen_ai.response.model": "claude-sonnet-5",
+    "llm_routing.request.kind": "router",
+    "llm_routing.match": "resolved",
+}
+CHAT = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-5",
+    "gen_ai.response.model": "gpt-5-2025-08-07",
+}
+
+
+class Server:
+    def __init__(self, db, *more):
+        self.db = str(db)
+        with Path(f"{db}.log").open("w", encoding="utf-8") as log:  # not a pipe: nobody would empty it
+            self.process = subprocess.Popen(
+                [*COMMAND, "--db", self.db, "--grpc-port", "0", "--http-port", "0", *more],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        lines = [self.process.stdout.readline() for _ in range(4)]
+        assert lines[3].startswith("database"), (lines, self.errors())
+        self.grpc, self.http = lines[0].split()[1], lines[1].split()[1]
+        self.port = int(self.http.rpartition(":")[2])
+
+    def post(self, path, data, kind="application/x-protobuf", **headers):
+        request = urllib.request.Request(self.http + path, data, {"content-type": kind, **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read()
+
+    def metrics(self, request, **headers):
+        status, _, body = self.post("/v1/metrics", request.SerializeToString(), **headers)
+        assert status == 200
+        return ExportMetricsServiceResponse.FromString(body)
+
+    def spans(self, *found, resource=None):
+        document = {"resourceSpans": [{"resource": attributes(resource or {}), "scopeSpans": [{"spans": list(found)}]}]}
+        assert self.post("/v1/traces", json.dumps(document).encode(), "application/json")[0] == 200
+
+    def mixes(self):
+        return {m.surface: m for m in mix(SQLiteSource(self.db), time.time() - 86_400, time.time() + 60)}
+
+    def requests(self):
+        return sum(m.requests for m in self.mixes().values())
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.communicate(timeout=15)
+        return self.process.returncode
+
+    def errors(self):
+        return Path(f"{self.db}.log").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("shared") / "t.db")
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def server(shared):
+    """The one server, emptied: most of these tests need a server, not one of their own."""
+    with contextlib.closing(sqlite3.connect(shared.db, timeout=10)) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'series'"
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        connection.commit()
+    return shared
+
+
+def attributes(texts):
+    return {"attributes": [{"key": k, "value": {"stringValue": v}} for k, v in texts.items()]}
+
+
+def export(*values, temporality=CUMULATIVE, resource=None, own=None, name="llm_routing.requests"):
+    """A request with one stream; ``values`` are (start, time, value), times in seconds."""
+    request = ExportMetricsServiceRequest()
+    of = request.resource_metrics.add()
+    for key, text in (resource or {"service.instance.id": "1"}).items():
+        of.resource.attributes.add(key=key).value.string_value = text
+    metric = of.scope_metrics.add().metrics.add(name=name)
+    metric.sum.aggregation_temporality = temporality
+    metric.sum.is_monotonic = True
+    for start, at, value in values:
+        point = metric.sum.data_points.add(as_int=value)
+        point.start_time_unix_nano, point.time_unix_nano = EPOCH + start * 10**9, EPOCH + at * 10**9
+        for key, text in {**BASE, **(own or {})}.items():
+            point.attributes.add(key=key).value.string_value = text
+    return request
+
+
+def sizes(*rows, temporality=CUMULATIVE, name="llm_routing.input_size"):
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name=name)
+    metric.histogram.aggregation_temporality = temporality
+    for at, total, *bins in rows:
+        point = metric.histogram.data_points.add(count=sum(bins), sum=total, bucket_counts=bins)
+        point.explicit_bounds.extend([256.0, 512.0])
+        point.start_time_unix_nano, point.time_unix_nano = EPOCH, EPOCH + at * 10**9
+        for key, text in BASE.items():
+            point.attributes.add(key=key).value.string_value = text
+    return request
+
+
+def span(trace_id=1, span_id=1, parent=0, end=0, **texts):
+    found = {"traceId": f"{trace_id:032x}", "spanId": f"{span_id:016x}", "endTimeUnixNano": str(time.time_ns() + end)}
+    if parent:
+        found["parentSpanId"] = f"{parent:016x}"
+    return {**found, **attributes(texts)}
+
+
+# Counting ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_delta_that_was_overtaken_still_counts_and_its_retry_does_not(server):
+    later, earlier = export((10, 20, 7), temporality=DELTA), export((0, 10, 5), temporality=DELTA)
+    for request in (later, earlier, later, earlier):
+        server.metrics(request)
+    assert server.requests() == 12
+
+
+def test_two_processes_with_one_resource_and_different_starts_both_count_as_deltas(server):
+    server.metrics(export((0, 10, 5), temporality=DELTA))
+    server.metrics(export((1, 10, 3), temporality=DELTA))
+    assert server.requests() == 8
+
+
+def test_what_a_collector_adds_to_a_resource_does_not_make_another_process_of_it(server):
+    bare = {"service.name": "shop", "service.instance.id": "1"}
+    server.metrics(export((0, 10, 5), resource=bare))
+    server.metrics(export((0, 20, 8), resource={**bare, "k8s.pod.name": "shop-1"}))
+    assert server.requests() == 8
+
+
+def test_without_an_instance_id_the_pid_and_the_host_tell_processes_apart(server):
+    for resource in ({"process.pid": "1"}, {"process.pid": "2"}, {"process.pid": "1", "host.name": "b"}):
+        server.metrics(export((0, 10, 5), resource={"service.name": "shop", **resource}))
+    assert server.requests() == 15
+
+
+def test_an_empty_attribute_is_an_absent_one(server):
+    server.metrics(export((0, 10, 5), own={"error.type": "", "gen_ai.response.model": "", "llm_routing.match": ""}))
+    found = server.mixes()["autocomplete"]
+    assert (found.requests, found.errors, found.unreported) == (5, 0, 5)
+
+
+def test_services_are_kept_apart(server):
+    for name in ("shop", "office"):
+        server.metrics(export((0, 10, 5), resource={"service.name": name}))
+    counts = list(SQLiteSource(server.db).counts(0, time.time() + 60))
+    assert sorted((c.service, c.requests) for c in counts) == [("office", 5), ("shop", 5)]
+
+
+@pytest.mark.parametrize("name", ["llm_routing.input_size", "llm_routing.duration"])
+def test_histograms_keep_count_sum_and_bins(server, name):
+    server.metrics(sizes((10, 900.0, 1, 2, 0), (20, 2000.0, 1, 3, 1), (20, 2000.0, 1, 3, 1), name=name))
+    with contextlib.closing(sqlite3.connect(server.db)) as connection:
+        totals = dict(connection.execute("SELECT metric, sum(value) FROM points GROUP BY 1"))
+        bins = dict(connection.execute("SELECT bound, sum(value) FROM bins WHERE metric = ? GROUP BY 1", (name,)))
+    assert totals == {f"{name}:count": 5, f"{name}:sum": 2000}
+    assert bins == {"256": 1, "512": 3, "+Inf": 1}
+
+
+def test_every_refused_point_is_reported_and_the_others_kept(server):
+    request = export((0, 10, 5), (0, 11, -3))
+    request.resource_metrics[0].scope_metrics[0].metrics.add(name="llm_routing.requests").gauge.data_points.add()
+    request.resource_metrics[0].scope_metrics[0].metrics[1].gauge.data_points.add()
+    answer = server.metrics(request)
+    assert answer.partial_success.rejected_data_points == 3
+    assert answer.partial_success.error_message
+    assert server.requests() == 5
+
+
+def test_a_point_without_a_value_or_of_another_metric_is_no_mistake(server):
+    request = export((0, 10, 5))
+    request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0].flags = 1
+    request.resource_metrics[0].scope_metrics[0].metrics.add(name="http.server.duration").gauge.data_points.add()
+    assert not server.metrics(request).HasField("partial_success")
+    assert server.requests() == 0
+
+
+def test_more_series_than_there_may_be_are_counted_as_other_and_it_is_said(tmp_path):
+    server = Server(tmp_path / "t.db", "--max-series", "3")
+    for number in range(10):
+        own = {"llm_routing.surface": f"s{number}", "gen_ai.response.model": f"m{number}"}
+        server.metrics(export((0, 10, 1), own=own))
+    mixes = server.mixes()
+    assert set(mixes) == {"s0", "s1", "s2", "other"}
+    assert mixes["other"].by_model() == {"other": 1.0}
+    assert mixes["other"].requests == 7
+    with urllib.request.urlopen(server.http + "/api/mix", timeout=10) as answer:
+        assert json.load(answer)["overflowed"] == 7
+    server.stop()
+    assert "--max-series" in server.errors()
+
+
+def test_names_are_bounded_and_printable(server):
+    server.metrics(export((0, 10, 1), own={"llm_routing.surface": "a\x1b[31m\u202eb" + "x" * 500}))
+    [surface] = server.mixes()
+    assert surface.startswith("a[31mbx")
+    assert len(surface) <= 64
+
+
+def test_retention_deletes_what_is_old(tmp_path):
+    db = tmp_path / "t.db"
+    server = Server(db)
+    server.metrics(export((0, 10, 5)))
+    assert server.stop() == 0
+    server = Server(db, "--retention", "100")
+    assert server.requests() == 5
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(db)) as connection:
+        connection.execute("UPDATE points SET bucket = bucket - 200 * 86400")
+        connection.commit()
+    server = Server(db, "--retention", "100")
+    server.metrics(export((0, 10, 5)))  # a repetition: that it was counted is not forgotten with the counts
+    deadline = time.monotonic() + 5
+    while SQLiteSource(str(db)).extent() is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert SQLiteSource(str(db)).extent() is None
+    assert server.stop() == 0
+
+
+# Spans -------------------------------------------------------------------------------------------------------------
+
+
+def test_of_spans_within_spans_only_the_innermost_counts_whatever_their_order_and_end(server):
+    # Three libraries around one call, all ending at one time, the outermost first.
+    server.spans(span(1, 1, **CHAT), span(1, 2, 1, **CHAT), span(1, 3, 2, **CHAT))
+    assert server.requests() == 1
+
+
+def test_a_parent_that_arrives_in_a_later_export_is_not_counted_and_neither_is_its_parent(server):
+    server.spans(span(1, 3, 2, **CHAT))
+    server.spans(span(1, 2, 1, **CHAT))
+    server.spans(span(1, 1, **CHAT))
+    assert server.requests() == 1
+
+
+def test_both_calls_under_one_parent_count(server):
+    server.spans(span(1, 2, 1, **CHAT), span(1, 3, 1, **CHAT), span(1, 1, **CHAT))
+    assert server.requests() == 2
+
+
+def test_parents_that_go_round_in_a_circle(server):
+    server.spans(span(1, 1, 2, **CHAT), span(1, 2, 1, **CHAT), span(1, 3, 3, **CHAT))
+    assert server.requests() <= 2
+
+
+def test_spans_of_a_process_that_sends_metrics_are_not_counted(server):
+    # Our span processor names the surface of spans it counts itself, which carry no match.
+    process = {"service.name": "shop"}
+    server.spans(span(1, 1, **CHAT, **{"llm_routing.surface": "a", "llm_routing.surface.source": "route"}))
+    assert server.requests() == 0
+    server.metrics(export((0, 10, 5), resource=process))
+    server.spans(span(2, 1, **CHAT), resource=process)
+    assert server.requests() == 5
+    server.spans(span(3, 1, **CHAT), resource={"service.name": "java-shop"})
+    assert server.requests() == 6
+
+
+def test_another_librarys_span_inside_ours_is_not_counted(server):
+    server.spans(span(1, 2, 1, **CHAT), span(1, 1, **CHAT, **{"llm_routing.match": "resolved"}))
+    assert server.requests() == 0
+
+
+def test_a_span_of_openinference_names_the_served_model_and_the_requested_one_in_its_parameters(server):
+    texts = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-5-2025-08-07",
+        "llm.provider": "openai",
+        "llm.invocation_parameters": '{"model": "gpt-5"}',
+    }
+    server.spans(span(1, 1, **texts), resource={"llm_routing.surface": "drafts"})
+    [share] = server.mixes()["drafts"].served
+    assert (share.requested, share.served, share.match, share.kind) == (
+        "gpt-5",
+        "gpt-5-2025-08-07",
+        "resolved",
+        "alias",
+    )
+
+
+@pytest.mark.parametrize(
+    ("requested", "served", "match"),
+    [
+        ("gpt-5-2025-08-07", "gpt-5-2025-08-07", "exact"),
+        ("gpt-5", "gpt-5", "unconfirmed"),
+        ("gpt-5-2025-08-07", "gpt-5-mini-2025-08-07", "substituted"),
+        ("our-model", "our-model", "exact"),
+        ("our-model", "openrouter/auto", "unconfirmed"),
+        ("gpt-5", "", "unreported"),
+    ],
+)
+def test_match_of_a_span(server, requested, served, match):
+    server.spans(span(1, 1, **{**CHAT, "gen_ai.request.model": requested, "gen_ai.response.model": served}))
+    [count] = SQLiteSource(server.db).counts(0, time.time() + 60)
+    assert (count.match, count.served_source) == (match, "none" if match == "unreported" else "body")
+
+
+def test_a_failed_span_is_an_error(server):
+    server.spans({**span(1, 1, **CHAT), "status": {"code": 2}})
+    assert server.mixes()["unknown"].errors == 1
+
+
+# Bad input ---------------------------------------------------------------------------------------------------------
+
+
+def test_deflate_is_read_and_a_body_that_is_cut_off_is_refused(server):
+    data = export((0, 10, 5)).SerializeToString()
+    for coding, pack in (("deflate", zlib.compress), ("gzip", gzip.compress)):
+        for body, status in ((pack(data), 200), (pack(data)[:-9], 400), (b"", 400)):
+            assert server.post("/v1/metrics", body, **{"content-encoding": coding})[0] == status
+    assert server.requests() == 5
+
+
+def test_the_answer_to_bad_input_is_a_status_in_the_kind_asked(server):
+    status, headers, body = server.post("/v1/metrics", b"{", "application/json")
+    assert (status, headers["content-type"], json.loads(body)["code"]) == (400, "application/json", 3)
+    status, headers, _ = server.post("/v1/traces", b"\xff", "application/x-protobuf")
+    assert (status, headers["content-type"]) == (400, "application/x-protobuf")
+
+
+@pytest.mark.parametrize("signal_", ["metrics", "traces", "logs"])
+def test_an_empty_export_of_every_signal_is_accepted(server, signal_):
+    assert server.post(f"/v1/{signal_}", b"")[0] == 200
+    assert server.post(f"/v1/{signal_}", b"{}", "application/json")[0] == 200
+
+
+def grpc_call(server, body, **options):
+    with grpc.insecure_channel(
+        server.grpc.removeprefix("http://"), options=[("grpc.max_send_message_length", -1)]
+    ) as channel:
+        name = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+        try:
+            return channel.unary_unary(name)(body, timeout=30, **options)
+        except grpc.RpcError as error:
+            return error.code()
+
+
+def memory(server):
+    status = Path(f"/proc/{server.process.pid}/status").read_text("utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
+
+
+def test_grpc_refuses_what_is_no_otlp_and_what_unpacks_to_too_much(server):
+    assert grpc_call(server, b"\xff\xff") is grpc.StatusCode.INVALID_ARGUMENT
+    before = memory(server)
+    bomb = grpc_call(server, b"\0" * (300 << 20), compression=grpc.Compression.Gzip)
+    assert bomb is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert memory(server) - before < 64 << 20
+    assert isinstance(grpc_call(server, export((0, 10, 5)).SerializeToString()), bytes)
+
+
+def test_clients_that_never_finish_their_request_do_not_hold_up_others(server):
+    head = b"POST /v1/metrics HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(60):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            slow.sendall(head[: 20 + number])
+        for _ in range(20):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            slow.sendall(head + b"content-length: 100\r\n\r\n" + b"x")
+        began = time.monotonic()
+        server.metrics(export((0, 10, 5)))
+        assert time.monotonic() - began < 5
+    server.metrics(export((0, 20, 5)))
+    assert "Traceback" not in server.errors()  # those who hung up are no news
+
+
+def test_a_locked_database_is_said_to_be_busy_and_the_retry_counts(server):
+    request = export((0, 10, 5))
+    with contextlib.closing(sqlite3.connect(server.db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        status, headers, _ = server.post("/v1/metrics", request.SerializeToString())
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert grpc_call(server, request.SerializeToString()) is grpc.StatusCode.UNAVAILABLE
+        other.execute("ROLLBACK")
+    server.metrics(request)
+    assert server.requests() == 5
+
+
+# The database ------------------------------------------------------------------------------------------------------
+
+
+def refused(*arguments):
+    done = subprocess.run(
+        [*COMMAND, "--grpc-port", "0", "--http-port", "0", *map(str, arguments)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_foreign_file_gets_no_company(tmp_path):
+    foreign = tmp_path / "foreign.db"
+    with contextlib.closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+        connection.commit()
+    refused("--db", foreign)
+    assert [p.name for p in tmp_path.iterdir()] == ["foreign.db"]
+
+
+def test_a_creation_that_was_interrupted_is_taken_up(tmp_path):
+    db = tmp_path / "t.db"
+    with contextlib.closing(sqlite3.connect(db)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # what is there when the server is killed right after it
+    server = Server(db)
+    server.metrics(export((0, 10, 5)))
+    assert server.requests() == 5
+    assert server.stop() == 0
+
+
+def test_a_file_damaged_in_its_middle_is_refused_and_left_as_it_is(tmp_path):
+    db = tmp_path / "t.db"
+    server = Server(db)
+    for number in range(50):
+        server.metrics(export((0, 10, 5), own={"llm_routing.surface": f"s{number}"}))
+    assert server.stop() == 0
+    data = bytearray(db.read_bytes())
+    data[4096:-4096] = b"\xa5" * (len(data) - 8192)
+    db.write_bytes(data)
+    assert "not a readable SQLite database" in refused("--db", db)
+    assert db.read_bytes() == data
+
+
+def test_another_version_a_folder_and_a_folder_that_is_not_there(tmp_path):
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        connection.executescript(
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 99; CREATE TABLE x (y)"
+        )
+    assert "another version" in refused("--db", other)
+    assert "folder" in refused("--db", tmp_path)
+    assert "folder" in refused("--db", tmp_path / "none" / "t.db")
+
+
+def test_a_database_left_by_kill_9_is_served_and_read(tmp_path):
+    db = tmp_path / "t.db"
+    server = Server(db)
+    server.metrics(export((0, 10, 5)))
+    assert server.stop(signal.SIGKILL) == -9
+    assert server.requests() == 5
+    server = Server(db)
+    server.metrics(export((0, 20, 8)))
+    server.metrics(export((0, 10, 5)))
+    assert server.requests() == 8
+    assert server.stop() == 0
+
+
+# The page ----------------------------------------------------------------------------------------------------------
+
+
+def get(server, path, **headers):
+    request = urllib.request.Request(server.http + path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()
+
+
+def test_the_page_is_one_file_that_runs_only_its_own_script(server):
+    status, headers, page = get(server, "/")
+    policy = headers["content-security-policy"]
+    assert status == 200
+    assert "unsafe" not in policy
+    assert "script-src 'sha256-" in policy
+    assert " src=" not in page
+    assert "innerHTML" not in page
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "localhost"}, 200),
+        ({"host": "LOCALHOST:1"}, 200),
+        ({"host": "[::1]"}, 200),
+        ({"host": "[::1]:4318"}, 200),
+        ({"host": "localhost.evil.example"}, 403),
+        ({"host": "evil@localhost.example"}, 403),
+        ({"host": "["}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+    ],
+)
+def test_who_may_read_the_data(server, headers, status):
+    assert get(server, "/api/mix", **headers)[0] == status
+
+
+def test_a_link_on_another_site_may_open_the_page(server):
+    assert get(server, "/", sec_fetch_site="cross-site", sec_fetch_mode="navigate", sec_fetch_dest="document")[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}])
+def test_a_page_of_another_site_cannot_send_counts(server, headers):
+    assert server.post("/v1/metrics", export((0, 10, 5)).SerializeToString(), **headers)[0] == 403
+    assert server.requests() == 0
+
+
+def test_the_data_for_a_window_and_for_none(server):
+    server.metrics(export((0, 10, 5)))
+    assert json.loads(get(server, "/api/mix?since=3611s")[2])["surfaces"][0]["counts"] == {"claude-sonnet-5": 5}
+    assert json.loads(get(server, "/api/mix?since=20s")[2])["surfaces"] == []
+    assert get(server, "/api/mix?since=%22%3E")[0] == 400
+    assert json.loads(get(server, "/api/mix?since=0001-01-01")[2])["surfaces"]
