@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -19,6 +23,12 @@ LOWEST = (
     "opentelemetry-instrumentation==0.51b0",
     "wrapt==1.14.1",
 )
+
+if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:  # else its shims hide every Python but one
+    installed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False)  # noqa: S607
+    chosen = subprocess.run(["pyenv", "version-name"], capture_output=True, text=True, check=False)  # noqa: S607
+    versions = [*chosen.stdout.strip().split(":"), *installed.stdout.split()]
+    os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys(versions))
 
 
 def conformance(session: nox.Session, *requirements: str, tests: str = "tests/instrument") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gzip
 import json
@@ -55,6 +56,7 @@ class Server:
                 stderr=log,
                 text=True,
             )
+        atexit.register(self.process.kill)  # a test that fails leaves no server behind; a no-op once it has ended
         lines = [self.process.stdout.readline() for _ in range(4)]
         assert lines[3].startswith("database"), (lines, self.errors())
         self.grpc, self.http = lines[0].split()[1], lines[1].split()[1]
