@@ -203,11 +203,7 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack, console: Con
 
 def counted(mixes: Iterable[SurfaceMix]) -> dict[str, dict[str, int]]:
     """Return what telemetry counted: of each surface, how many requests each model served."""
-    counts: dict[str, Counter[str]] = {}
-    for surface in mixes:
-        for share in surface.served:
-            counts.setdefault(surface.surface, Counter())[share.served] += share.requests
-    return {name: dict(of) for name, of in counts.items()}
+    return {mix.surface: mix.counts_by_model() for mix in mixes}
 
 
 def by_surface(log: Iterable[tuple[int, str]]) -> dict[str, dict[str, int]]:

@@ -36,7 +36,6 @@ class Answers:
     gzip: bool = False
     fault: str | None = None
     """``drop stall error_event malformed truncated wrong_types status:N flaky:N``."""
-    cursor: int = 0
 
     def served(self, requested: str) -> Any:
         """Return what the answer names as the model."""

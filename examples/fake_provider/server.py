@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import time
+import zlib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -275,13 +276,10 @@ class _Zipper:
     """Compresses a stream piece by piece, each piece readable at once."""
 
     def __init__(self) -> None:
-        import zlib  # noqa: PLC0415
-
-        self._flush = zlib.Z_SYNC_FLUSH
         self._zip = zlib.compressobj(wbits=31)
 
     def add(self, data: bytes) -> bytes:
-        return self._zip.compress(data) + self._zip.flush(self._flush)
+        return self._zip.compress(data) + self._zip.flush(zlib.Z_SYNC_FLUSH)
 
     def end(self) -> bytes:
         return self._zip.flush()

@@ -49,5 +49,3 @@ SCOPE = "otel_llm_routing"
 
 # Operations that are one model call. Agent, tool and workflow spans repeat the model calls inside them.
 MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate_content"})
-# Matches whose served model counts towards a share; the others are shown beside it as the unknown share.
-KNOWN_MATCHES = frozenset({"exact", "resolved", "substituted"})

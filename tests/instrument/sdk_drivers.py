@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -123,11 +123,5 @@ async def entered(manager):
         async with manager as value:
             yield value
     else:
-        with contextmanager_of(manager) as value:
+        with manager as value:
             yield value
-
-
-@contextmanager
-def contextmanager_of(manager):
-    with manager as value:
-        yield value

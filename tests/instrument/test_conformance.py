@@ -326,7 +326,7 @@ async def test_suppressed_instrumentation_records_nothing(sdk, telemetry):
     assert telemetry.counted() == []
 
 
-async def test_the_http_span_beneath_is_a_child_of_the_call(sdk, telemetry, provider):
+async def test_the_calls_span_is_a_child_of_the_applications(sdk, telemetry, provider):
     tracer = telemetry.tracer_provider.get_tracer("application")
     with tracer.start_as_current_span("request") as outer:
         await sdk.create()

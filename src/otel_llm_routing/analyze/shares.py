@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otel_llm_routing import semconv
+from otel_llm_routing.models import KNOWN_MATCHES, UNCONFIRMED
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.sources import Source
@@ -56,12 +56,16 @@ class SurfaceMix:
         total = self.requests - self.cached
         return self.unknown / total if total else 0.0
 
+    def counts_by_model(self) -> dict[str, int]:
+        """Return the requests that each served model answered, whatever was requested."""
+        counts: dict[str, int] = defaultdict(int)
+        for share in self.served:
+            counts[share.served] += share.requests
+        return dict(counts)
+
     def by_model(self) -> dict[str, float]:
         """Return the share of each served model, whatever was requested."""
-        shares: dict[str, float] = defaultdict(float)
-        for share in self.served:
-            shares[share.served] += share.share
-        return dict(shares)
+        return {served: count / self.known for served, count in self.counts_by_model().items()}
 
 
 def mix(source: Source, start: float, end: float) -> list[SurfaceMix]:
@@ -75,11 +79,11 @@ def mix(source: Source, start: float, end: float) -> list[SurfaceMix]:
             of["errors"] += count.requests
         if count.cached:
             of["cached"] += count.requests
-        elif count.match in semconv.KNOWN_MATCHES:
+        elif count.match in KNOWN_MATCHES:
             of["known"] += count.requests
             key = (count.requested, count.provider, count.served, count.kind, count.match)
             served[count.surface][key] += count.requests
-        elif count.match == "unconfirmed":
+        elif count.match == UNCONFIRMED:
             of["unconfirmed"] += count.requests
         else:
             of["unreported"] += count.requests

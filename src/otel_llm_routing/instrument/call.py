@@ -25,7 +25,7 @@ from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
 from otel_llm_routing.instrument.context import CALL, spans_suppressed, suppressed
 from otel_llm_routing.instrument.guard import swallowed
-from otel_llm_routing.models import kind_of
+from otel_llm_routing.models import UNREPORTED, clean_model, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -171,23 +171,19 @@ class Call:
         )
         self._began = time.perf_counter()
         adopted = processor.span_of_this_call(current, request)
+        self.span: Span = INVALID_SPAN if adopted is None else adopted
+        self._owned = self._pending = False
         if adopted is not None:
-            self._owned = False
-            self._pending = False
-            self.span: Span = adopted
             self.write()
-            self.context = Context({**context, CALL: self})
-            return
-        self._pending = request.native_span or request.late_span
-        processor.expect_late(self if request.late_span else None)
-        self._owned = not self._pending and not spans_suppressed(context)
+        else:
+            self._pending = request.native_span or request.late_span
+            processor.expect_late(self if request.late_span else None)
+            self._owned = not self._pending and not spans_suppressed(context)
         if self._owned:
             name = f"{request.operation} {request.model}" if request.model else request.operation
             self.span = tracker.tracer.start_span(name, context, SpanKind.CLIENT, self._start_attributes())
-            self.context = Context({**set_span_in_context(self.span, context), CALL: self})
-        else:
-            self.span = INVALID_SPAN
-            self.context = Context({**context, CALL: self})
+            context = set_span_in_context(self.span, context)
+        self.context = Context({**context, CALL: self})
 
     # What an adapter reports ------------------------------------------------------------------------------------
 
@@ -203,7 +199,7 @@ class Call:
 
     def body(self, model: object) -> None:
         """Take the model that the response's body, or a chunk of it, names."""
-        name = served.clean_model(model)
+        name = clean_model(model)
         if name is not None and name != self.body_model:
             self.body_model = name
             if not self._owned:
@@ -212,7 +208,7 @@ class Call:
     def routed(self, model: object, *, fallback: bool = False) -> None:
         """Take the model that a routing trace in the body names."""
         self.fallback = self.fallback or fallback
-        self.trace_model = served.clean_model(model) or self.trace_model
+        self.trace_model = clean_model(model) or self.trace_model
         if not self._owned:
             self.write()
 
@@ -228,14 +224,12 @@ class Call:
 
     # The span ----------------------------------------------------------------------------------------------------
 
-    def adopt(self, span: Span) -> bool:
-        """Take over a span that was opened for this call; false if the call has one."""
-        if not self._pending:
-            return False
-        self._pending = False
-        self.span = span
-        self.write()
-        return True
+    def adopt(self, span: Span) -> None:
+        """Take over a span that was opened for this call, unless the call has one."""
+        if self._pending:
+            self._pending = False
+            self.span = span
+            self.write()
 
     def decide(self) -> tuple[str | None, str, str]:
         """Return the served model, which evidence named it, and how it relates to the requested one."""
@@ -247,7 +241,7 @@ class Call:
         elif self.body_model is not None:
             model, source = self.body_model, served.BODY
         else:
-            return None, served.NONE, served.UNREPORTED
+            return None, served.NONE, UNREPORTED
         overwritten = request.overwrites_body or self.gateway in served.OVERWRITING_GATEWAYS
         return model, source, served.match(request.model, request.provider, model, source, overwritten=overwritten)
 

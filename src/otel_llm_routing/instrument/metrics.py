@@ -61,7 +61,6 @@ class Recorder:
         self._lock = threading.Lock()
         self._requests: dict[Key, int] = {}
         self._tokens: dict[tuple[str, str, str | None, str | None], list[int]] = {}
-        self.dropped = 0
         meter.create_observable_counter(
             semconv.REQUESTS, [self._observe_requests], unit="{request}", description="Calls to models."
         )
@@ -107,7 +106,6 @@ class Recorder:
             except IndexError:
                 return
             if key not in requests and len(requests) >= MAX_SERIES:
-                self.dropped += 1
                 key = (key[0], key[1], key[2], "other", key[4] and "other", *key[5:])
                 if key not in requests and len(requests) >= MAX_SERIES + 100:
                     key = ("other", "other", key[2], "other", "other", "unknown", *key[6:8], False, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_llm_routing.models import kind_of, same_model
+from otel_llm_routing import models
+from otel_llm_routing.models import UNCONFIRMED, clean_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,14 +14,6 @@ HEADER = "header"
 TRACE = "trace"
 BODY = "body"
 NONE = "none"
-
-EXACT = "exact"
-RESOLVED = "resolved"
-SUBSTITUTED = "substituted"
-UNCONFIRMED = "unconfirmed"
-UNREPORTED = "unreported"
-
-MAX_MODEL_LENGTH = 256
 
 # Headers that name the served model, strongest first where a gateway sends several.
 # Sources: Azure OpenAI `x-ms-served-model` (openai/openai-python issue 3271); LiteLLM proxy
@@ -89,30 +82,11 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
     return found
 
 
-def clean_model(value: object) -> str | None:
-    """Return ``value`` if it can be the identifier of a model: a printable string, not empty, cut to 256 characters."""
-    if type(value) is not str or not value:
-        return None
-    if len(value) > MAX_MODEL_LENGTH:
-        value = value[:MAX_MODEL_LENGTH]
-    if not value.isprintable():
-        value = "".join(c for c in value if c.isprintable())
-    return value.strip() or None
-
-
 def match(requested: str | None, provider: str, served: str | None, source: str, *, overwritten: bool) -> str:
     """Say how ``served`` relates to ``requested``.
 
     ``overwritten`` says that whoever wrote the body is known to put the requested name there.
     """
-    if served is None:
-        return UNREPORTED
-    if source == BODY and overwritten:
+    if served is not None and source == BODY and overwritten:
         return UNCONFIRMED
-    kind = kind_of(requested, provider) if requested else "unknown"
-    if requested and same_model(requested, served):
-        return UNCONFIRMED if kind in ("alias", "router") else EXACT
-    if kind_of(served, provider) == "router":
-        # A router's name is not the name of a model, whoever says it.
-        return UNCONFIRMED
-    return SUBSTITUTED if kind == "pinned" else RESOLVED
+    return models.match(requested, provider, served)

@@ -9,7 +9,6 @@ Three questions are answered here, from the spans alone:
 
 from __future__ import annotations
 
-import json
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +23,8 @@ from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
 from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
-from otel_llm_routing.models import kind_of
+from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
+from otel_llm_routing.models import kind_of, match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +32,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otel_llm_routing.instrument.call import Call, CallRequest, Tracker
-
-# Attributes by which older GenAI instrumentations and OpenInference mark a span of one model call.
-# Sources: OpenLLMetry's opentelemetry-semantic-conventions-ai 0.5.1 (`llm.request.type`);
-# openinference-semantic-conventions 0.1.42 (`openinference.span.kind`, `llm.*`).
-OPENINFERENCE_KIND = "openinference.span.kind"
-OPENINFERENCE_OPERATIONS = {"LLM": "chat", "EMBEDDING": "embeddings"}
-TRACELOOP_TYPE = "llm.request.type"
-TRACELOOP_OPERATIONS = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
-OLD_PROVIDER = "gen_ai.system"
 
 NATIVE_SCOPE = "com.anthropic.sdk.python"
 """Scope of the spans that the anthropic SDK emits by itself (anthropic 1.17 and later, ``_tracing.py``)."""
@@ -180,7 +171,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         if name == semconv.SCOPE:
             return
         attributes = span.attributes or {}
-        if operation_of(attributes) is None and not name.startswith(LATER_SCOPES):
+        operation = operation_of(attributes)
+        if operation is None and not name.startswith(LATER_SCOPES):
             return
         context = get_current() if parent_context is None else parent_context
         if name.startswith(NATIVE_SCOPE) and attributes.get(semconv.OPERATION) is None:
@@ -193,13 +185,12 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         call = cast("Call | None", context.get(CALL))
         if call is None or call.ended:
             call = None
-            if name.startswith(LATE_SCOPE) and operation_of(attributes) is None:
+            if name.startswith(LATE_SCOPE) and operation is None:
                 call = _late.get()
                 self.expect_late(None)
-        if call is not None and call.adopt(span):
-            node.covered = True
-        elif call is not None:
-            node.covered = True  # a second span inside a call that has one
+        if call is not None:
+            call.adopt(span)
+            node.covered = True  # also where the call has a span: then this is a second one inside it
         elif not node.suppressed and self.tracker is not None:
             # Nobody may see this call but its own instrumentation: say at least for whom it is made.
             root = self.local_root(get_current_span(context)) or span
@@ -218,11 +209,10 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             if outer.live() is not None:
                 outer.covered = True
             outer = outer.outer
-        provider = _text(attributes, semconv.PROVIDER, OLD_PROVIDER, "llm.provider", "llm.system") or "unknown"
+        provider = _text(attributes, *PROVIDER_NAMES) or "unknown"
         if provider in self.adapted_providers:
             return
         requested, reported = models_of(attributes)
-        match = served.match(requested, provider, reported, served.BODY, overwritten=False)
         source = served.NONE if reported is None else served.BODY
         seconds = 0.0
         if span.start_time is not None:
@@ -235,7 +225,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             cap(requested) if requested is not None else None,
             cap(reported) if reported is not None else None,
             kind_of(requested, provider) if requested else "unknown",
-            match,
+            match(requested, provider, reported),
             source,
             False,
             _text(attributes, semconv.ERROR_TYPE),
@@ -243,34 +233,6 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         read = attributes.get(semconv.INPUT_TOKENS, attributes.get("llm.token_count.prompt"))
         written = attributes.get(semconv.OUTPUT_TOKENS, attributes.get("llm.token_count.completion"))
         tracker.recorder.record((key, 0, _count_of(read), _count_of(written), seconds, None, None))
-
-
-def operation_of(attributes: Mapping[str, Any]) -> str | None:
-    """Return the GenAI operation if the attributes are those of one model call, not of an agent, tool or workflow."""
-    operation = attributes.get(semconv.OPERATION)
-    if operation is not None:
-        return operation if operation in semconv.MODEL_OPERATIONS else None
-    kind = attributes.get(OPENINFERENCE_KIND)
-    if kind is not None:
-        return OPENINFERENCE_OPERATIONS.get(kind)
-    return TRACELOOP_OPERATIONS.get(attributes.get(TRACELOOP_TYPE, ""))
-
-
-def models_of(attributes: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the requested and the served model that a span's attributes name; neither stands in for the other."""
-    requested = served.clean_model(attributes.get(semconv.REQUEST_MODEL))
-    reported = served.clean_model(attributes.get(semconv.RESPONSE_MODEL))
-    if OPENINFERENCE_KIND in attributes:
-        # OpenInference overwrites `llm.model_name` with the response's model; what was asked for stays in the
-        # invocation parameters.
-        reported = reported or served.clean_model(attributes.get("llm.model_name"))
-        parameters = attributes.get("llm.invocation_parameters")
-        if requested is None and isinstance(parameters, str):
-            try:
-                requested = served.clean_model(json.loads(parameters).get("model"))
-            except (ValueError, AttributeError):
-                requested = None
-    return requested, reported
 
 
 def _text(attributes: Mapping[str, Any], *names: str) -> str | None:

@@ -30,13 +30,11 @@ MAX_HELD = 1 << 20
 
 def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generator[Any, Any, Any]:
     """Yield what ``inner`` yields, tell ``call`` of each item, and end it when ``inner`` ends."""
-    guarded = _Guarded(call, read)
-    see = guarded.see
     call.reading = True
     try:
         for item in inner:
             call.reading = False
-            see(item)
+            _see(call, read, item)
             yield item
             call.reading = True
     except GeneratorExit:
@@ -54,13 +52,11 @@ def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generato
 
 async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader) -> AsyncGenerator[Any, Any]:
     """Yield what ``inner`` yields, as ``items`` does."""
-    guarded = _Guarded(call, read)
-    see = guarded.see
     call.reading = True
     try:
         async for item in inner:
             call.reading = False
-            see(item)
+            _see(call, read, item)
             yield item
             call.reading = True
     except GeneratorExit:
@@ -76,26 +72,12 @@ async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader)
         await inner.aclose()
 
 
-class _Guarded:
-    """A reader that never raises and, once it has failed, is not asked again for this call."""
-
-    __slots__ = ("_call", "_read", "see")
-
-    def __init__(self, call: Call, read: Reader) -> None:
-        self._call = call
-        self._read = read
-        self.see: Callable[[Any], None] = self._first
-
-    def _first(self, item: Any) -> None:
-        self._call.first_chunk()
-        self.see = self._next
-        self._next(item)
-
-    def _next(self, item: Any) -> None:
-        try:
-            self._read(self._call, item)
-        except Exception:  # noqa: BLE001
-            swallowed("read a chunk of a stream")
+def _see(call: Call, read: Reader, item: Any) -> None:
+    try:
+        call.first_chunk()
+        read(call, item)
+    except Exception:  # noqa: BLE001
+        swallowed("read a chunk of a stream")
 
 
 # The byte stream of a response ------------------------------------------------------------------------------------
@@ -121,19 +103,14 @@ class _Observed:
             body.feed(chunk)
 
     def _read(self) -> None:
-        if not self._llm_routing_call.reading:
-            if self._llm_routing_body is not None and not self._llm_routing_call.parsing:
-                self._llm_routing_body.finish()
-            self._llm_routing_call.end()
+        if self._llm_routing_body is not None and not self._llm_routing_call.parsing:
+            self._llm_routing_body.finish()
+        self._over()
 
-    def _failed(self, error: BaseException) -> None:
-        # Where the SDK's stream is reading, the error the application gets is that stream's, not the transport's.
+    def _over(self, error: BaseException | None = None) -> None:
+        # Where the SDK's stream is reading, it ends the call: the application gets its error, not the transport's.
         if not self._llm_routing_call.reading:
             self._llm_routing_call.end(error)
-
-    def _closed(self) -> None:
-        if not self._llm_routing_call.reading:
-            self._llm_routing_call.end()
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
@@ -149,13 +126,13 @@ class _SyncObserved(_Observed):
         except GeneratorExit:
             raise
         except BaseException as error:
-            self._failed(error)
+            self._over(error)
             raise
         else:
             self._read()
 
     def close(self) -> None:
-        self._closed()
+        self._over()
         self._llm_routing_inner.close()
 
 
@@ -169,7 +146,7 @@ class _AsyncObserved(_Observed):
         except GeneratorExit:
             raise
         except BaseException as error:
-            self._failed(error)
+            self._over(error)
             raise
         else:
             self._read()
@@ -180,7 +157,7 @@ class _AsyncObserved(_Observed):
                 await aclose()
 
     async def aclose(self) -> None:
-        self._closed()
+        self._over()
         await self._llm_routing_inner.aclose()
 
 

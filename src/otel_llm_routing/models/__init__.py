@@ -4,7 +4,17 @@
 ``rules.json`` and ``providers.json``, each entry with the place where it was read.
 """
 
-from otel_llm_routing.models.identifiers import canonical, provider_name, provider_of_host, same_model
+from otel_llm_routing.models.identifiers import canonical, clean_model, provider_name, provider_of_host, same_model
+from otel_llm_routing.models.matching import (
+    EXACT,
+    KNOWN_MATCHES,
+    MATCHES,
+    RESOLVED,
+    SUBSTITUTED,
+    UNCONFIRMED,
+    UNREPORTED,
+    match,
+)
 from otel_llm_routing.models.rules import (
     KINDS,
     RULES_VARIABLE,
@@ -19,17 +29,26 @@ from otel_llm_routing.models.rules import (
 )
 
 __all__ = [
+    "EXACT",
     "KINDS",
+    "KNOWN_MATCHES",
+    "MATCHES",
+    "RESOLVED",
     "RULES_VARIABLE",
+    "SUBSTITUTED",
+    "UNCONFIRMED",
+    "UNREPORTED",
     "Classification",
     "Rule",
     "RulesError",
     "builtin_rules",
     "canonical",
     "classify",
+    "clean_model",
     "forget",
     "kind_of",
     "load_rules",
+    "match",
     "provider_name",
     "provider_of_host",
     "same_model",

@@ -87,6 +87,17 @@ def canonical(model: str) -> str:
     return text
 
 
+def clean_model(value: object) -> str | None:
+    """Return ``value`` if it can be the identifier of a model: a printable string, not empty, cut to 256 characters."""
+    if type(value) is not str or not value:
+        return None
+    if len(value) > MAX_LENGTH:
+        value = value[:MAX_LENGTH]
+    if not value.isprintable():
+        value = "".join(c for c in value if c.isprintable())
+    return value.strip() or None
+
+
 def same_model(a: str, b: str) -> bool:
     """Return whether ``a`` and ``b`` are spellings of one identifier. An alias and its snapshot are not."""
     return a == b or canonical(a) == canonical(b)

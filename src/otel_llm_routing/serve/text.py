@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.models import KINDS
+from otel_llm_routing.model_span import INVOCATION_PARAMETERS
+from otel_llm_routing.models import KINDS, MATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,6 @@ MAX_SURFACE = 64
 MAX_JSON = 1 << 16
 """Characters of a span's invocation parameters that are looked at."""
 
-MATCHES = frozenset({"exact", "resolved", "substituted", "unconfirmed", "unreported"})
 SOURCES = frozenset({"header", "trace", "body", "none"})
 
 
@@ -34,7 +34,7 @@ def texts(attributes: Iterable[KeyValue]) -> dict[str, str]:
         value = attribute.value
         kind = value.WhichOneof("value")
         if kind == "string_value":
-            limit = {semconv.SURFACE: MAX_SURFACE, "llm.invocation_parameters": MAX_JSON}.get(attribute.key, MAX_TEXT)
+            limit = {semconv.SURFACE: MAX_SURFACE, INVOCATION_PARAMETERS: MAX_JSON}.get(attribute.key, MAX_TEXT)
             text = clean(value.string_value, limit)
         else:
             text = "true" if kind == "bool_value" and value.bool_value else ""

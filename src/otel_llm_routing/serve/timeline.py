@@ -6,9 +6,9 @@ import threading
 import time
 from typing import Any
 
-from otel_llm_routing import semconv
 from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources.sqlite import BUCKET, SQLiteSource
+from otel_llm_routing.models import KNOWN_MATCHES
 
 SLOTS = 60
 """Steps of time that are drawn."""
@@ -48,34 +48,30 @@ def timeline(source: SQLiteSource, now: float, length: int, width: int) -> dict[
     slots: dict[str, dict[str, dict[int, int]]] = {}
     for count in source.counts(start, end, width):
         if not count.cached:
-            name = count.served if count.match in semconv.KNOWN_MATCHES else ""
+            name = count.served if count.match in KNOWN_MATCHES else ""
             served = slots.setdefault(count.surface, {}).setdefault(name, {})
             served[count.start] = served.get(count.start, 0) + count.requests
     mixes = mix(source, start, end)
-    surfaces = []
-    for of in mixes[:MOST_SURFACES]:
-        requests: dict[str, int] = {}
-        for share in of.served:
-            requests[share.served] = requests.get(share.served, 0) + share.requests
-        surfaces.append(
-            {
-                "surface": of.surface,
-                "requests": of.requests,
-                "known": of.known,
-                "unknown": of.unknown,
-                "unknown_share": of.unknown_share,
-                "cached": of.cached,
-                "errors": of.errors,
-                "requested": sorted({share.requested for share in of.served}),
-                "shares": of.by_model(),
-                "counts": requests,
-                # An empty name stands for requests whose served model is not known.
-                "series": [
-                    {"served": name, "points": sorted(points.items())}
-                    for name, points in sorted(slots.get(of.surface, {}).items())
-                ],
-            }
-        )
+    surfaces = [
+        {
+            "surface": of.surface,
+            "requests": of.requests,
+            "known": of.known,
+            "unknown": of.unknown,
+            "unknown_share": of.unknown_share,
+            "cached": of.cached,
+            "errors": of.errors,
+            "requested": sorted({share.requested for share in of.served}),
+            "shares": of.by_model(),
+            "counts": of.counts_by_model(),
+            # An empty name stands for requests whose served model is not known.
+            "series": [
+                {"served": name, "points": sorted(points.items())}
+                for name, points in sorted(slots.get(of.surface, {}).items())
+            ],
+        }
+        for of in mixes[:MOST_SURFACES]
+    ]
     return {
         "start": start,
         "end": end,

@@ -25,9 +25,8 @@ from otel_llm_routing.instrument.adapters.fields import field
 from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.instrument.context import CALL
 from otel_llm_routing.instrument.guard import once, swallowed
-from otel_llm_routing.instrument.served import clean_model
 from otel_llm_routing.instrument.surface import CALL_HEADER
-from otel_llm_routing.models import provider_of_host
+from otel_llm_routing.models import clean_model, provider_of_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,11 +101,13 @@ class StainlessAdapter:
         for client, request in ((base.SyncAPIClient, self._request), (base.AsyncAPIClient, self._request_async)):
             self._wrap_request(client, request)
             self._wrap(client, "_process_response", self._process_response)
-        for stream, is_async in ((streaming.Stream, False), (streaming.AsyncStream, True)):
-            self._wrap(stream, "__stream__", self._stream_async if is_async else self._stream)
-            self._wrap(stream, "close", self._close_async if is_async else self._close)
-            name = "__aexit__" if is_async else "__exit__"
-            self._wrap(stream, name, self._exit)
+        for stream, observe, leave in (
+            (streaming.Stream, streams.items, "__exit__"),
+            (streaming.AsyncStream, streams.async_items, "__aexit__"),
+        ):
+            self._wrap(stream, "__stream__", functools.partial(_stream, observe))
+            self._wrap(stream, "close", _close)
+            self._wrap(stream, leave, _exit)
 
     def uninstrument(self) -> None:
         """Put every hooked method back as it was."""
@@ -293,41 +294,32 @@ class StainlessAdapter:
             return None
         return call
 
-    def _stream(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = _call_of(instance)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        call.parsing = True
-        return streams.items(wrapped(*args, **kwargs), call, call.request.read)
 
-    def _stream_async(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = _call_of(instance)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        call.parsing = True
-        return streams.async_items(wrapped(*args, **kwargs), call, call.request.read)
+# What observes a stream serves both kinds: the asynchronous one's methods are called here, and awaited by the caller.
 
-    @staticmethod
-    def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if (call := _call_of(instance)) is not None and not call.reading:
-            call.end()
+
+def _stream(observe: Any, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    call = _call_of(instance)
+    if call is None:
         return wrapped(*args, **kwargs)
+    call.parsing = True
+    return observe(wrapped(*args, **kwargs), call, call.request.read)
 
-    @staticmethod
-    async def _close_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if (call := _call_of(instance)) is not None and not call.reading:
-            call.end()
-        return await wrapped(*args, **kwargs)
 
-    @staticmethod
-    def _exit(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
-        error = args[1] if len(args) > 1 else None
-        if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
-            call = _call_of(instance)
-            if call is not None:
-                call.end(error)
-        return wrapped(*args, **kwargs)
+def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if (call := _call_of(instance)) is not None and not call.reading:
+        call.end()
+    return wrapped(*args, **kwargs)
+
+
+def _exit(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
+    error = args[1] if len(args) > 1 else None
+    if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
+        call = _call_of(instance)
+        if call is not None:
+            call.end(error)
+    return wrapped(*args, **kwargs)
 
 
 def _read_whole(call: Call, result: Any, response: Any) -> None:
