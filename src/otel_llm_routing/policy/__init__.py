@@ -1,0 +1,1 @@
+"""The policy file: what each surface may run on, and why."""

@@ -1,0 +1,193 @@
+"""YAML to plain values, with the line of every place: what the policy file says before anybody asks whether it is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_NODES = 100_000
+"""Values in a document whose aliases are written out: a small file can stand for an enormous one."""
+MAX_PROBLEMS = 100
+Place = tuple["str | int", ...]
+"""Keys and list positions from the top of the document down."""
+
+
+class PolicyError(Exception):
+    """A policy file that cannot be used; each line of the message says where, what is wrong and what to do."""
+
+
+class Located:
+    """In which line of the file each place is."""
+
+    def __init__(self, file: str, lines: Mapping[Place, int]) -> None:
+        self.file = file
+        self._lines = lines
+
+    def line(self, *place: str | int) -> int:
+        """Return the line of ``place``, or of the nearest place around it that the file has."""
+        while place and place not in self._lines:
+            place = place[:-1]
+        return self._lines.get(place, 1)
+
+
+def shown(place: Place) -> str:
+    """Return ``place`` as people write it: ``surfaces.autocomplete.uses.pinned[0]``."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{brief(part)}" for part in place]
+    return "".join(parts).removeprefix(".")
+
+
+def brief(value: Any) -> str:
+    """Return ``value`` in a few printable characters."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    try:
+        text = str(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "so large a number"
+    if not text.isprintable() or not text:
+        text = repr(text)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004
+
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
+# What PyYAML says -> what it means in a policy.
+_SYNTAX = {
+    "found undefined alias": "a * at the beginning is an alias in YAML; put the text in quotes",
+    "'\\t'": "a tab; indent with spaces",
+    "mapping values are not allowed here": "a colon that does not fit here; put the text in quotes, or check the "
+    "indentation",
+    "expected <block end>": "the indentation does not fit the lines above; line it up with them",
+    "could not find expected ':'": "a key without a colon; write key: value",
+    "special characters are not allowed": "a control character; take it out",
+    "that cannot start any token": "a character that has a meaning in YAML; put the text in quotes",
+}
+
+
+class Document:
+    """One document: its plain value, the line of every place in it, and what is wrong with it."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._text = text
+        self._name = name
+        self._nodes = 0
+        self._problems: list[tuple[int, str]] = []
+        self.lines: dict[Place, int] = {}
+
+    def read(self) -> Any:
+        """Return the document's value; raise ``PolicyError`` where there is no telling what it is."""
+        try:
+            self._loader = yaml.SafeLoader(self._text)
+            if not self._loader.check_node():
+                self._stop(None, "empty; write one with otel-llm-routing policy init")
+            node = self._loader.get_node()
+            if self._loader.check_node():
+                second = self._loader.get_node()
+                self._stop(
+                    second and second.start_mark.line,
+                    "a second document begins here; a policy is one, so take out the ---",
+                )
+            if not isinstance(node, yaml.MappingNode):
+                self._stop(0, "not a policy; the file begins with version: 1")
+            return self._value(node, (), ())
+        except yaml.YAMLError as error:
+            self._stop(*self._syntax(error))
+        except RecursionError:
+            self._stop(None, "nested too deeply; this is not a policy file")
+
+    def problem(self, place: Place, text: str, line: int | None = None) -> None:
+        """Note what is wrong at ``place``."""
+        if line is None:
+            line = Located("", self.lines).line(*place)
+        self._problems.append((line, f"{shown(place)}: {text}" if place else text))
+
+    def complain(self) -> None:
+        """Raise ``PolicyError`` with all that is wrong, if anything is."""
+        if not self._problems:
+            return
+        lines = [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems, key=lambda p: p[0])]
+        if len(lines) > MAX_PROBLEMS:
+            lines[MAX_PROBLEMS:] = [f"{self._name}: and {len(lines) - MAX_PROBLEMS} more"]
+        raise PolicyError("\n".join(dict.fromkeys(lines)))
+
+    def _stop(self, line: int | None, text: str) -> NoReturn:
+        where = self._name if line is None else f"{self._name}:{line + 1}"
+        msg = f"{where}: {text}"
+        raise PolicyError(msg) from None
+
+    def _syntax(self, error: yaml.YAMLError) -> tuple[int | None, str]:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line if mark else None
+        if isinstance(error, yaml.reader.ReaderError):
+            line = self._text.count("\n", 0, error.position)
+        said = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+        meaning = next((text for fragment, text in _SYNTAX.items() if fragment in said), None)
+        return line, meaning or f"not YAML ({brief(said)}); correct it"
+
+    def _value(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> Any:
+        self._nodes += 1
+        line = node.start_mark.line
+        if self._nodes > MAX_NODES:
+            self._stop(line, f"more than {MAX_NODES:,} values with its aliases; this is not a policy file")
+        if any(outer is node for outer in above):
+            self._stop(line, f"{shown(place) or 'the file'}: an alias of something it is in; write the value out")
+        self.lines.setdefault(place, line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, place)
+        inside = (*above, node)
+        if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
+            self.problem(place, f"the tag {brief(node.tag)} is not used in policies; take it out")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place, inside)
+        return [self._value(item, (*place, i), inside) for i, item in enumerate(node.value)]
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
+        if node.tag in _SCALARS:
+            try:
+                return self._loader.construct_object(node)
+            except (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError):
+                pass
+        self.problem(place, f"{brief(node.value)} has a meaning of its own in YAML; put it in quotes")
+        return node.value
+
+    def _mapping(self, node: yaml.MappingNode, place: Place, inside: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.tag == f"{_TAG}merge":
+                for name, taken in self._merged(value, place, inside):
+                    found.setdefault(name, taken)
+        said: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.tag == f"{_TAG}merge":
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                self.problem(place, "a key that is not text; write a name", line)
+                continue
+            name = key.value.strip()
+            inner = (*place, name)
+            if key.tag != f"{_TAG}str":
+                self.problem(inner, "this key is not read as text; put it in quotes", line)
+            if name in said:
+                self.problem(inner, "the same key a second time; take one of the two out", line)
+                continue
+            said.add(name)
+            self.lines[inner] = line
+            found[name] = self._value(value, inner, inside)
+        return found
+
+    def _merged(self, node: yaml.Node, place: Place, inside: tuple[yaml.Node, ...]) -> Iterator[tuple[str, Any]]:
+        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            value = self._value(source, place, inside)
+            if isinstance(value, dict):
+                yield from value.items()
+            else:
+                self.problem(place, "<<: takes the alias of a mapping; write one", source.start_mark.line + 1)

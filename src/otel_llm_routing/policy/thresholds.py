@@ -1,0 +1,92 @@
+"""The numbers of the alert rules, read from ``thresholds.json``; ``docs/detection.md`` says what they mean."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+Level = Literal["page", "ticket", "info"]
+
+_TABLE = json.loads(files(__package__).joinpath("thresholds.json").read_text("utf-8"))
+
+SLICE: int = _TABLE["slice_seconds"]
+"""Seconds of one slice: how often rules are evaluated, and the unit that windows are made of."""
+
+
+class Window(NamedTuple):
+    """A window of time that ends now."""
+
+    name: str
+    seconds: int
+    factor: float
+    """f_W: how much the share's own wobble averages out within the window; 1 is a day's."""
+
+    @property
+    def slices(self) -> int:
+        """How many slices it is made of."""
+        return self.seconds // SLICE
+
+
+class ShiftRule(NamedTuple):
+    """One rule about the distance between a share and its reference."""
+
+    alert: str
+    window: Window
+    above_threshold: float
+    """Added to the stream's threshold."""
+    points: float
+    """The least change, in points, where the policy names no tolerance."""
+    hold: int
+    """Seconds that it must hold before it fires (``for``)."""
+    keep: int
+    """Seconds that it goes on firing when it no longer holds (``keep_firing_for``)."""
+    level: Level
+
+
+WINDOWS = {name: Window(name, w["seconds"], w["factor"]) for name, w in _TABLE["windows"].items()}
+SHIFT_RULES = tuple(
+    ShiftRule(
+        r["alert"],
+        WINDOWS[r["window"]],
+        r["above_threshold"],
+        r["points"],
+        r["for"],
+        r["keep_firing_for"],
+        r["level"],
+    )
+    for r in _TABLE["shift_rules"]
+)
+DEFAULT_THRESHOLD: float = _TABLE["default_threshold"]
+FULL_DAYS: int = _TABLE["full_reference_days"]
+LEAST_DAYS: int = _TABLE["least_reference_days"]
+BAND_THRESHOLD: float = _TABLE["band"]["threshold"]
+BAND_CONCENTRATION: float = _TABLE["band"]["concentration"]
+BAND_DESIGN_EFFECT: float = _TABLE["band"]["design_effect"]
+"""Stands in for a surface that has bands but no reference."""
+_BUDGET = _TABLE["false_alarms_per_month"]
+SMALLEST_BUDGET: float = min(_BUDGET["mild"])
+"""False alarms per surface and month that the highest threshold of the table keeps."""
+
+
+def threshold(budget: float | None, days: float, concentration: float) -> float:
+    """Return L, which the score of the 24 h and 7 d windows must exceed.
+
+    ``budget`` is how many false alarms of a shift a surface may raise in a month (None: the default threshold),
+    ``days`` what the reference was computed from, ``concentration`` its m. A budget below the table's smallest rate
+    gives the table's highest threshold.
+    """
+    if budget is None:
+        found = DEFAULT_THRESHOLD
+    else:
+        rates = _BUDGET["rough" if concentration < _TABLE["rough_below_concentration"] else "mild"]
+        kept = [limit for limit, rate in zip(_BUDGET["thresholds"], rates, strict=True) if rate <= budget]
+        found = float(min(kept, default=max(_BUDGET["thresholds"])))
+    return max(found, _TABLE["short_reference_threshold"]) if days < FULL_DAYS else found
+
+
+def least_points(rule: ShiftRule, tolerance: float | None) -> float:
+    """Return the least change in points that ``rule`` fires at, given the policy's tolerance in points."""
+    if tolerance is None:
+        return rule.points
+    return max(rule.points, tolerance) if rule.level == "page" else tolerance
