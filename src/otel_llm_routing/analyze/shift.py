@@ -1,0 +1,58 @@
+"""Is a share further from its reference than noise explains? The score of the alert rules, over arrays.
+
+The generated Prometheus rules compute the same; a test holds the two together. ``docs/detection.md`` explains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+LEAST_SHARE = 0.001
+"""A reference share is taken to be at least this and at most one minus this: nobody is sure of never or always."""
+
+
+def effective_requests(
+    n: ArrayLike, reference_requests: float, design_effect: float, concentration: float, factor: float
+) -> NDArray[np.float64]:
+    """Return n_eff = 1 / (φ/n + φ/n_ref + 1/(f·m)), 0 where ``n`` is 0.
+
+    ``n`` are the window's requests, ``factor`` is f of the window.
+    """
+    count = np.asarray(n, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        effective: NDArray[np.float64] = 1 / (
+            design_effect / count + design_effect / reference_requests + 1 / (factor * concentration)
+        )
+    return effective
+
+
+def score(count: ArrayLike, n: ArrayLike, reference_share: ArrayLike, effective: ArrayLike) -> NDArray[np.float64]:
+    """Return J = n_eff/2 · (p̃ - p)(logit p̃ - logit p): half the two-bin PSI of one model against the rest, times n_eff.
+
+    ``count`` of ``n`` requests went to the model; p̃ = (count + ½)/(n + 1).
+    """
+    c, total = np.asarray(count, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    p = np.clip(np.asarray(reference_share, dtype=np.float64), LEAST_SHARE, 1 - LEAST_SHARE)
+    now = (c + 0.5) / (total + 1)
+    logit_now = np.log((c + 0.5) / (total + 0.5 - c))
+    found: NDArray[np.float64] = 0.5 * np.asarray(effective) * (now - p) * (logit_now - np.log(p / (1 - p)))
+    return found
+
+
+def wobble(share: ArrayLike, effective: ArrayLike) -> NDArray[np.float64]:
+    """Return two standard errors of a share that has not changed, 0 to 1: what is normal."""
+    p = np.asarray(share, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return 2 * np.sqrt(p * (1 - p) / np.asarray(effective, dtype=np.float64))
+
+
+def detectable(share: ArrayLike, effective: ArrayLike, threshold: float) -> NDArray[np.float64]:
+    """Return the smallest change of a share that reaches ``threshold``: √(2L·p(1-p)/n_eff), 0 to 1."""
+    p = np.clip(np.asarray(share, dtype=np.float64), LEAST_SHARE, 1 - LEAST_SHARE)
+    with np.errstate(divide="ignore"):
+        return np.minimum(np.sqrt(2 * threshold * p * (1 - p) / np.asarray(effective, dtype=np.float64)), 1.0)

@@ -1,0 +1,236 @@
+"""Which alerts the rules raise, computed from counts: for cron, for CI, and to try a policy on the past.
+
+Conditions are those of the generated rules, at every slice of a history; how long they must hold is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from otel_llm_routing.analyze import shift
+from otel_llm_routing.models import SUBSTITUTED
+from otel_llm_routing.policy.plan import UNKNOWN_SURFACE_LIMIT
+from otel_llm_routing.policy.schema import glob_matches
+from otel_llm_routing.policy.thresholds import (
+    BAND_CONCENTRATION,
+    BAND_THRESHOLD,
+    SHIFT_RULES,
+    SLICE,
+    WINDOWS,
+    Level,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from otel_llm_routing.analyze.history import History, Known, Unknown
+    from otel_llm_routing.policy.plan import Plan, StreamPlan, SurfacePlan
+
+BAND_WINDOWS: tuple[tuple[Window, Level], ...] = ((WINDOWS["1h"], "page"), (WINDOWS["24h"], "ticket"))
+WEEK = WINDOWS["7d"].slices
+SPAN = WINDOWS["7d"].seconds + WINDOWS["24h"].seconds
+"""Seconds of history that a verdict looks at."""
+SILENT_REQUESTS = 20
+NO_REFERENCE_REQUESTS = 100
+LEAST_UNKNOWN = 3
+
+
+class Verdict(NamedTuple):
+    """One alert's condition over time."""
+
+    alert: str
+    level: Level
+    surface: str
+    requested: str
+    served: str
+    band: str
+    window: str
+    active: NDArray[np.bool_]
+    """Whether it holds, slice by slice."""
+    value: NDArray[np.float64]
+    """The value the alert shows: mostly the share now, 0 to 1."""
+
+
+def rolling(counts: NDArray[np.float64], slices: int) -> NDArray[np.float64]:
+    """Return the sum over the last ``slices`` slices, at each slice."""
+    total = np.concatenate([[0.0], np.cumsum(counts)])
+    begin = np.maximum(np.arange(1, len(total)) - slices, 0)
+    summed: NDArray[np.float64] = total[1:] - total[begin]
+    return summed
+
+
+def evaluate(history: History, plan: Plan) -> list[Verdict]:
+    """Return every condition that holds at some slice of ``history``, whose step must be a slice's."""
+    if history.step != SLICE:
+        msg = f"a history in steps of {SLICE} s is needed, not of {history.step} s"
+        raise ValueError(msg)
+    judge = _Judge(history, plan)
+    return [verdict for verdict in judge.all() if verdict.active.any()]
+
+
+class _Judge:
+    def __init__(self, history: History, plan: Plan) -> None:
+        self.history = history
+        self.plan = plan
+        self.zero = np.zeros(history.size)
+        self.streams = history.streams()
+        for stream in plan.streams:
+            models = self.streams.setdefault((stream.surface, stream.requested), {})
+            for served in stream.shares:
+                models.setdefault(served, self.zero)
+        self.named = {surface.name: surface for surface in plan.surfaces}
+        self.referenced = {(s.surface, s.requested): s for s in plan.streams}
+        self.surfaces = list(
+            dict.fromkeys([*self.named, *(s for s, _ in self.streams), *(key.surface for key in history.unknown)])
+        )
+
+    def all(self) -> Iterator[Verdict]:
+        for key, models in self.streams.items():
+            if (reference := self.referenced.get(key)) is not None:
+                yield from self._shifts(reference, models)
+            else:
+                requests = rolling(self._total(models), WEEK)
+                yield _verdict("LLMRoutingNoReference", "info", key, requests >= NO_REFERENCE_REQUESTS, requests)
+        for surface in self.plan.surfaces:
+            yield from self._bands(surface)
+            if surface.pinned:
+                yield from self._unpinned(surface)
+        yield from self._substituted()
+        yield from self._measurement()
+
+    def _shifts(self, reference: StreamPlan, models: dict[str, NDArray[np.float64]]) -> Iterator[Verdict]:
+        key = (reference.surface, reference.requested)
+        total = self._total(models)
+        for rule in SHIFT_RULES:
+            n = rolling(total, rule.window.slices)
+            effective = shift.effective_requests(
+                n, reference.requests, reference.design_effect, reference.concentration, rule.window.factor
+            )
+            for served, counts in models.items():
+                if served not in reference.shares:
+                    continue
+                c, p = rolling(counts, rule.window.slices), reference.shares[served]
+                share = _ratio(c, n)
+                far = shift.score(c, n, p, effective) > reference.threshold + rule.above_threshold
+                moved = np.abs(share - p) >= reference.points[rule.window.name]
+                yield _verdict(rule.alert, rule.level, key, (n > 0) & far & moved, share, served, rule.window)
+        phi = min(reference.design_effect, 5)
+        day = WINDOWS["24h"]
+        n = rolling(total, day.slices)
+        for served, counts in models.items():
+            if served not in reference.shares:
+                c = rolling(counts, day.slices)
+                share = _ratio(c, n)
+                new = (share >= 0.005) & ((c + 0.5) / phi >= 3)  # noqa: PLR2004
+                yield _verdict("LLMRoutingNewServedModel", "ticket", key, new, share, served)
+            elif (p := reference.shares[served]) >= 0.005:  # noqa: PLR2004
+                gone = np.zeros(self.history.size, dtype=bool)
+                for window in (WINDOWS["6h"], WINDOWS["7d"]):
+                    expected = rolling(total, window.slices) * p / phi
+                    gone |= (rolling(counts, window.slices) < 0.5) & (expected > 20)  # noqa: PLR2004
+                yield _verdict("LLMRoutingServedModelVanished", "ticket", key, gone, self.zero + p, served)
+
+    def _bands(self, surface: SurfacePlan) -> Iterator[Verdict]:
+        mine = [
+            (served, c)
+            for (name, _), models in self.streams.items()
+            if name == surface.name
+            for served, c in models.items()
+        ]
+        total = sum((counts for _, counts in mine), self.zero)
+        for edge in surface.edges:
+            counts = sum((c for served, c in mine if glob_matches(edge.glob, served)), self.zero)
+            e = min(max(edge.share, shift.LEAST_SHARE), 1 - shift.LEAST_SHARE)
+            for window, level in BAND_WINDOWS:
+                c, n = rolling(counts, window.slices), rolling(total, window.slices)
+                share = _ratio(c, n)
+                beyond = share > edge.share if edge.side == "max" else share < edge.share
+                with np.errstate(divide="ignore"):
+                    effective = 1 / (surface.design_effect / n + 1 / BAND_CONCENTRATION)
+                far = shift.score(c, n, e, effective) > BAND_THRESHOLD
+                alert = "LLMRoutingShareAboveBand" if edge.side == "max" else "LLMRoutingShareBelowBand"
+                active = (n > 0) & beyond & far
+                yield _verdict(alert, level, (surface.name, ""), active, share, window=window, band=edge.glob)
+
+    def _unpinned(self, surface: SurfacePlan) -> Iterator[Verdict]:
+        moving = ("alias", "router")
+        found: dict[str, NDArray[np.float64]] = {}
+        both: list[tuple[Known | Unknown, NDArray[np.float64]]] = [
+            *self.history.known.items(),
+            *self.history.unknown.items(),
+        ]
+        for key, counts in both:
+            if key.surface == surface.name and key.kind in moving:
+                found[key.requested] = found.get(key.requested, self.zero) + counts
+        for requested, counts in found.items():
+            hour = rolling(counts, WINDOWS["1h"].slices)
+            yield _verdict("LLMRoutingUnpinnedTraffic", "ticket", (surface.name, requested), hour > 0, hour)
+
+    def _substituted(self) -> Iterator[Verdict]:
+        found: dict[tuple[str, str, str], NDArray[np.float64]] = {}
+        for key, counts in self.history.known.items():
+            if key.match == SUBSTITUTED:
+                of = (key.surface, key.requested, key.served)
+                found[of] = found.get(of, self.zero) + counts
+        for (surface, requested, served), counts in found.items():
+            recent = rolling(counts, 3)
+            yield _verdict("LLMRoutingPinViolated", "page", (surface, requested), recent > 0, recent, served)
+
+    def _measurement(self) -> Iterator[Verdict]:
+        hours, day = WINDOWS["6h"], WINDOWS["24h"]
+        everything = self.zero
+        for name in self.surfaces:
+            known = sum((self._total(m) for (s, _), m in self.streams.items() if s == name), self.zero)
+            unknown = sum((c for key, c in self.history.unknown.items() if key.surface == name), self.zero)
+            everything = everything + known + unknown
+            lost = rolling(unknown, hours.slices)
+            share = _ratio(lost, rolling(known + unknown, hours.slices))
+            limit = self.named[name].unknown_limit if name in self.named else self.plan.unknown_limit
+            over = (share > limit) & (lost >= LEAST_UNKNOWN)
+            yield _verdict("LLMRoutingServedModelUnknown", "info", (name, ""), over, share)
+            yield self._silent(name, known + unknown)
+        for key, models in self.streams.items():
+            for served, counts in models.items():
+                if "other" in (*key, served):
+                    hour = rolling(counts, WINDOWS["1h"].slices)
+                    yield _verdict("LLMRoutingSeriesOverflow", "info", key, hour > 0, hour)
+        if "unknown" in self.surfaces:
+            nameless = sum((self._total(m) for (s, _), m in self.streams.items() if s == "unknown"), self.zero)
+            nameless = nameless + sum((c for k, c in self.history.unknown.items() if k.surface == "unknown"), self.zero)
+            share = _ratio(rolling(nameless, day.slices), rolling(everything, day.slices))
+            yield _verdict("LLMRoutingUnknownSurface", "info", ("unknown", ""), share > UNKNOWN_SURFACE_LIMIT, share)
+
+    def _silent(self, name: str, counts: NDArray[np.float64]) -> Verdict:
+        hours, day = rolling(counts, WINDOWS["6h"].slices), rolling(counts, WINDOWS["24h"].slices)
+        daily = sum(s.requests / s.days for s in self.plan.streams if s.surface == name)
+        rested, busy = np.zeros((2, self.history.size), dtype=bool)
+        if (old := self.history.size - WEEK) > 0:
+            rested[WEEK:] = day[:old] <= 0
+            busy[WEEK:] = hours[:old] > SILENT_REQUESTS
+        silent = ((day <= 0) & (daily >= SILENT_REQUESTS) & ~rested) | ((hours <= 0) & busy)
+        return _verdict("LLMRoutingSurfaceSilent", "info", (name, ""), silent, self.zero)
+
+    def _total(self, models: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        return sum(models.values(), self.zero)
+
+
+def _ratio(count: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(count, n, out=np.zeros_like(count), where=n > 0)
+
+
+def _verdict(
+    alert: str,
+    level: Level,
+    stream: tuple[str, str],
+    active: NDArray[np.bool_],
+    value: NDArray[np.float64],
+    served: str = "",
+    window: Window | None = None,
+    band: str = "",
+) -> Verdict:
+    return Verdict(alert, level, stream[0], stream[1], served, band, window.name if window else "", active, value)
