@@ -1,0 +1,1 @@
+"""Files that other systems load: Prometheus rules and their tests, Alertmanager configuration."""

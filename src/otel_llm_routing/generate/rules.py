@@ -1,0 +1,544 @@
+"""The recording and alerting rules, as groups: counts, shifts, declared limits, and the constants of the two files.
+
+Recordings, by ``llm_routing_surface`` (S), ``gen_ai_request_model`` (R) and ``gen_ai_response_model`` (K):
+
+    llm_routing:requests:slice5m, :unknown_slice5m   what each 5 minutes brought, births and restarts counted
+    llm_routing:requests:W           (S R K)         requests with a known served model in 1h, 6h, 24h, 7d
+    llm_routing:stream_requests:W    (S R)           their sum
+    llm_routing:share:W              (S R K)         share, 0 to 1
+    llm_routing:shift_score:W        (S R K)         J of docs/detection.md
+    llm_routing:wobble_points:W      (S R K)         two standard errors of an unchanged share, in points
+    llm_routing:reference:…, llm_routing:policy:…    constants from the two files
+
+A group holds at most 20 rules, which is Mimir's limit as delivered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_llm_routing.generate import alerts
+from otel_llm_routing.generate.alerts import RUNBOOKS, Text
+from otel_llm_routing.generate.promql import (
+    PAIR,
+    REQUESTED,
+    SERVED,
+    STREAM,
+    SURFACE,
+    Clock,
+    bracket,
+    constant,
+    quote,
+    regex,
+    selector,
+)
+from otel_llm_routing.policy.plan import LEVELS, UNKNOWN_SURFACE_LIMIT, Plan
+from otel_llm_routing.policy.thresholds import (
+    BAND_CONCENTRATION,
+    BAND_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    SHIFT_RULES,
+    SLICE,
+    WINDOWS,
+    Level,
+    ShiftRule,
+    least_points,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Rule = dict[str, Any]
+Group = dict[str, Any]
+
+MAX_RULES = 20
+SETTLE = 30
+"""Seconds that samples may take to arrive."""
+BACK = 3600
+"""Seconds that a silent process is remembered: what it says next is an increase, not a birth."""
+CONSTANTS_EVERY = 120
+"""Seconds between samples of a constant: within the 5 minutes that Prometheus looks back, also when one is missed."""
+COUNTER = "llm_routing_requests_total"
+ALWAYS = 'llm_routing_cached!="true"'
+WORDS = {"1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days"}
+SILENT_REQUESTS = 20
+"""Requests that were to be expected, for none to be worth a word."""
+NO_REFERENCE_REQUESTS = 100
+LEAST_UNKNOWN = 3
+
+
+class Builder:
+    """Writes the groups for one plan; None stands for no files: references from the weeks before."""
+
+    def __init__(self, plan: Plan | None, *, divide: float = 1, match: str = "", runbooks: str = RUNBOOKS) -> None:
+        self.plan = plan
+        self.clock = Clock(divide)
+        self.match = f", {match}" if match else ""
+        self.runbooks = runbooks.rstrip("/")
+
+    def groups(self) -> list[Group]:
+        """Return every group, what others build on first."""
+        fixed = self._trailing() if self.plan is None else self._constants(self.plan)
+        return [
+            *fixed,
+            self._group("llm_routing_counts", self._counts()),
+            self._group("llm_routing_shift", [*self._scores(), *self._shifts()]),
+            self._group("llm_routing_limits", self._limits()),
+            self._group("llm_routing_measurement", self._measurement()),
+        ]
+
+    def _group(self, name: str, rules: list[Rule], every: float = SLICE) -> Group:
+        return {"name": name, "interval": self.clock(every), "rules": rules}
+
+    def _chunks(self, name: str, rules: list[Rule], every: float) -> Iterable[Group]:
+        for number, at in enumerate(range(0, len(rules), MAX_RULES), start=1):
+            yield self._group(f"{name}_{number}", rules[at : at + MAX_RULES], every)
+
+    # What the two files say, as constants. Names go into labels, never into an expression.
+
+    def _constants(self, plan: Plan) -> Iterable[Group]:
+        references: list[Rule] = []
+        for stream in plan.streams:
+            labels = {SURFACE: stream.surface, REQUESTED: stream.requested}
+            references += [
+                _fixed("llm_routing:reference:share", share, {**labels, SERVED: served})
+                for served, share in stream.shares.items()
+            ]
+            references += [
+                _fixed("llm_routing:reference:requests", stream.requests, labels),
+                _fixed("llm_routing:reference:daily_requests", stream.requests / stream.days, labels),
+                _fixed("llm_routing:reference:design_effect", stream.design_effect, labels),
+                _fixed("llm_routing:reference:concentration", stream.concentration, labels),
+                _fixed("llm_routing:reference:threshold", stream.threshold, labels),
+            ]
+            references += [
+                _fixed("llm_routing:reference:least_change", change, {**labels, "window": window})
+                for window, change in stream.points.items()
+            ]
+        yield from self._chunks("llm_routing_reference", references, CONSTANTS_EVERY)
+        policies: list[Rule] = []
+        bands: list[Rule] = []
+        for surface in plan.surfaces:
+            labels = {SURFACE: surface.name}
+            policies += [
+                _fixed(
+                    "llm_routing:policy:route",
+                    1,
+                    {**labels, "level": level, "owner": surface.owner, "severity": surface.severity[level]},
+                )
+                for level in LEVELS
+            ]
+            policies.append(_fixed("llm_routing:policy:unknown_limit", surface.unknown_limit, labels))
+            policies.append(_fixed("llm_routing:policy:design_effect", surface.design_effect, labels))
+            if surface.pinned:
+                policies.append(_fixed("llm_routing:policy:pinned", 1, labels))
+            for edge in surface.edges:
+                named = {**labels, "llm_routing_band": edge.glob, "side": edge.side}
+                policies.append(_fixed("llm_routing:band:edge", edge.share, named))
+            for glob in dict.fromkeys(edge.glob for edge in surface.edges):
+                bands += [self._band(surface.name, glob, window) for window in ("1h", "24h")]
+        policies += self._default_routes(plan.owner, {level: level for level in LEVELS})
+        yield from self._chunks("llm_routing_policy", policies, CONSTANTS_EVERY)
+        yield from self._chunks("llm_routing_bands", bands, SLICE)
+
+    def _default_routes(self, owner: str, severity: dict[Level, Level]) -> list[Rule]:
+        return [
+            _fixed("llm_routing:policy:default_route", 1, {"level": level, "owner": owner, "severity": severity[level]})
+            for level in LEVELS
+        ]
+
+    def _band(self, surface: str, glob: str, window: str) -> Rule:
+        recent = self.clock.recent
+        name = selector({SURFACE: surface})
+        models = f"{{{SURFACE}={quote(surface)}, {SERVED}=~{quote(regex(glob))}}}"
+        return {
+            "record": f"llm_routing:band:requests:{window}",
+            "expr": f"sum by ({SURFACE}) ({recent(f'llm_routing:requests:{window}{models}', PAIR)})\n"
+            "or\n"
+            f"0 * sum by ({SURFACE}) ({recent(f'llm_routing:stream_requests:{window}{name}', STREAM)})",
+            "labels": {"llm_routing_band": glob},
+        }
+
+    # Without files: the week that ended a day ago stands in for the reference.
+
+    def _trailing(self) -> Iterable[Group]:
+        rule = self.clock
+        ago = f"[{rule(2 * SLICE)}] offset {rule(86_400)}"
+        streams = f"max by ({STREAM}) (last_over_time(llm_routing:stream_requests:7d{ago}))"
+        every = f"({streams} > 0)"
+        references: list[Rule] = [
+            {
+                "record": "llm_routing:reference:share",
+                "expr": f"max by ({PAIR}) (last_over_time(llm_routing:share:7d{ago})) > 0",
+            },
+            {"record": "llm_routing:reference:requests", "expr": f"{streams} > 0"},
+            {"record": "llm_routing:reference:daily_requests", "expr": f"({streams} > 0) / 7"},
+        ]
+        for name, value in (("design_effect", 3), ("concentration", 100), ("threshold", 14)):
+            references.append({"record": f"llm_routing:reference:{name}", "expr": f"0 * {every} + {value}"})
+        references += [
+            {
+                "record": "llm_routing:reference:least_change",
+                "expr": f"0 * {every} + {_number(least_points(shift, None) / 100)}",
+                "labels": {"window": shift.window.name},
+            }
+            for shift in SHIFT_RULES
+        ]
+        # Weaker evidence wakes nobody.
+        references += self._default_routes("unowned", {"page": "ticket", "ticket": "ticket", "info": "info"})
+        yield self._group("llm_routing_trailing", references, CONSTANTS_EVERY)
+
+    # Counts and shares.
+
+    def _slice(self, matchers: str) -> str:
+        rule = self.clock
+        counter = f"{COUNTER}{{{ALWAYS}, {matchers}{self.match}}}"
+        now = f"last_over_time({counter}[{rule(SLICE)}] offset {rule(SETTLE)})"
+        before = f"last_over_time({counter}[{rule(BACK)}] offset {rule(SLICE + SETTLE)})"
+        # Per process: what it grew by; all of it, if it is new or has restarted. increase() would lose the first value
+        # of every process and of every rare model.
+        return f"{now} - {before} >= 0\nor\n{now}"
+
+    def _counts(self) -> list[Rule]:
+        recent, window = self.clock.recent, self.clock.window
+        known = self._slice('llm_routing_match=~"exact|resolved|substituted"')
+        # A failed call has no served model to report: it is no gap in the measurement.
+        unknown = self._slice('llm_routing_match=~"unreported|unconfirmed", error_type=""')
+        rules: list[Rule] = [
+            {
+                "record": "llm_routing:requests:slice5m",
+                "expr": f"sum by ({PAIR}, llm_routing_match, llm_routing_request_kind) {bracket(known)}",
+            },
+            {
+                "record": "llm_routing:unknown_requests:slice5m",
+                "expr": f"sum by ({STREAM}, llm_routing_request_kind) {bracket(unknown)}",
+            },
+        ]
+        for name, of in WINDOWS.items():
+            counted = f"sum by ({PAIR}) (sum_over_time(llm_routing:requests:slice5m[{window(of.seconds)}]))"
+            # A model that no longer serves has no series: the reference's models count 0 until they come back.
+            rules.append(
+                {
+                    "record": f"llm_routing:requests:{name}",
+                    "expr": f"{counted}\nor\n0 * {constant('llm_routing:reference:share', PAIR)}",
+                }
+            )
+        for name in WINDOWS:
+            requests = recent(f"llm_routing:requests:{name}", PAIR)
+            rules.append({"record": f"llm_routing:stream_requests:{name}", "expr": f"sum by ({STREAM}) ({requests})"})
+        rules += [
+            {
+                "record": f"llm_routing:share:{name}",
+                "expr": f"{recent(f'llm_routing:requests:{name}', PAIR)}\n"
+                f"/ on ({STREAM}) group_left ()\n"
+                f"({recent(f'llm_routing:stream_requests:{name}', STREAM)} > 0)",
+            }
+            for name in WINDOWS
+        ]
+        for name in ("6h", "24h"):
+            span = window(WINDOWS[name].seconds)
+            unknown = f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}]))"
+            known = f"sum by ({SURFACE}) ({recent(f'llm_routing:stream_requests:{name}', STREAM)})"
+            rules.append(
+                {
+                    "record": f"llm_routing:surface_requests:{name}",
+                    "expr": f"{unknown} + {known}\nor {unknown}\nor {known}",
+                }
+            )
+        span = window(WINDOWS["6h"].seconds)
+        rules += [
+            {
+                "record": "llm_routing:unknown_share:6h",
+                "expr": f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}]))\n"
+                f"/ ({recent('llm_routing:surface_requests:6h', SURFACE)} > 0)",
+            },
+            {
+                "record": "llm_routing:substituted_requests:15m",
+                "expr": f"sum by ({PAIR}) (\n  sum_over_time("
+                f'llm_routing:requests:slice5m{{llm_routing_match="substituted"}}[{window(3 * SLICE)}])\n'
+                ") > 0",
+            },
+        ]
+        return rules
+
+    # The distance from the reference.
+
+    def _scores(self) -> list[Rule]:
+        recent = self.clock.recent
+        rules: list[Rule] = []
+        phi = constant("llm_routing:reference:design_effect", STREAM)
+        pinned = constant("llm_routing:reference:requests", STREAM)
+        m = constant("llm_routing:reference:concentration", STREAM)
+        share = constant("llm_routing:reference:share", PAIR)
+        p = f"clamp_max(clamp_min({share}, 0.001), 0.999)"
+        for rule in SHIFT_RULES:
+            name, factor = rule.window.name, _number(rule.window.factor)
+            c, n = recent(f"llm_routing:requests:{name}", PAIR), recent(f"llm_routing:stream_requests:{name}", STREAM)
+            effective = recent(f"llm_routing:effective_requests:{name}", STREAM)
+            rules += [
+                {
+                    "record": f"llm_routing:effective_requests:{name}",
+                    "expr": f"1 / (\n  {phi} / ({n} > 0)\n  + {phi} / {pinned}\n  + 1 / ({factor} * {m})\n)",
+                },
+                {
+                    "record": f"llm_routing:shift_score:{name}",
+                    "expr": "0.5\n"
+                    f"* (\n  ({c} + 0.5)\n  / on ({STREAM}) group_left () ({n} + 1)\n  - {p}\n)\n"
+                    f"* (\n  ln(\n    ({c} + 0.5)\n    / (0.5 - {c} + on ({STREAM}) group_left () {n})\n  )\n"
+                    f"  - ln({p} / (1 - {p}))\n)\n"
+                    f"* on ({STREAM}) group_left () {effective}",
+                },
+                {
+                    "record": f"llm_routing:wobble_points:{name}",
+                    "expr": f"200 * sqrt(\n  {share} * (1 - {share})\n  / on ({STREAM}) group_left () {effective}\n)",
+                },
+            ]
+        return rules
+
+    def _shifts(self) -> list[Rule]:
+        recent = self.clock.recent
+        reference = constant("llm_routing:reference:share", PAIR)
+        phi = f"clamp_max({constant('llm_routing:reference:design_effect', STREAM)}, 5)"
+        rules = [self._shift(rule, reference) for rule in SHIFT_RULES]
+        day, share = recent("llm_routing:requests:24h", PAIR), recent("llm_routing:share:24h", PAIR)
+        rules.append(
+            self._alert(
+                "LLMRoutingNewServedModel",
+                f"{share} >= 0.005\nand (({day} + 0.5) / on ({STREAM}) group_left () {phi} >= 3)\nunless {reference}",
+                "ticket",
+                alerts.NEW,
+                keep=3600,
+            )
+        )
+        vanished = []
+        # Without a pinned reference the week itself is what is compared with.
+        for window in ("6h",) if self.plan is None else ("6h", "7d"):
+            c, n = (
+                recent(f"llm_routing:requests:{window}", PAIR),
+                recent(f"llm_routing:stream_requests:{window}", STREAM),
+            )
+            vanished.append(
+                f"{reference} >= 0.005\n"
+                f"and ({c} < 0.5)\n"
+                f"and ({reference} * on ({STREAM}) group_left () ({n} / {phi}) > 20)"
+            )
+        rules.append(
+            self._alert(
+                "LLMRoutingServedModelVanished",
+                "\nor\n".join(bracket(text) for text in vanished),
+                "ticket",
+                alerts.VANISHED,
+                hold=900,
+                keep=3600,
+            )
+        )
+        return rules
+
+    def _shift(self, rule: ShiftRule, reference: str) -> Rule:
+        name = rule.window.name
+        share = self.clock.recent(f"llm_routing:share:{name}", PAIR)
+        score = self.clock.recent(f"llm_routing:shift_score:{name}", PAIR)
+        limit = constant("llm_routing:reference:threshold", STREAM)
+        above = f" + {_number(rule.above_threshold)}" if rule.above_threshold else ""
+        least = constant(f"llm_routing:reference:least_change{selector({'window': name})}", STREAM)
+        return self._alert(
+            rule.alert,
+            f"{share}\n"
+            f"and ({score} > on ({STREAM}) group_left () ({limit}{above}))\n"
+            f"and (abs({share} - {reference}) >= on ({STREAM}) group_left () {least})",
+            rule.level,
+            alerts.shift(name, WORDS[name]),
+            hold=rule.hold,
+            keep=rule.keep,
+            window=name,
+        )
+
+    # What the policy declares.
+
+    def _limits(self) -> list[Rule]:
+        recent = self.clock.recent
+        rules: list[Rule] = []
+        if self.plan is not None:
+            for window, level, hold in (("1h", "page", 300), ("24h", "ticket", 900)):
+                rules += [self._edge(side, window, level, hold) for side in ("max", "min")]  # type: ignore[arg-type]
+        substituted = recent("llm_routing:substituted_requests:15m", PAIR)
+        rules.append(
+            self._alert("LLMRoutingPinViolated", substituted, "page", alerts.PIN_VIOLATED, keep=900, anywhere=True)
+        )
+        if self.plan is not None:
+            span = self.clock.window(3600)
+            kinds = '{llm_routing_request_kind=~"alias|router"}'
+            unpinned = (
+                f"sum by ({STREAM}) (\n"
+                f"  sum_over_time(llm_routing:requests:slice5m{kinds}[{span}])\n"
+                f"  or sum_over_time(llm_routing:unknown_requests:slice5m{kinds}[{span}])\n"
+                ") > 0\n"
+                f"and on ({SURFACE}) {constant('llm_routing:policy:pinned', SURFACE)}"
+            )
+            rules.append(
+                self._alert("LLMRoutingUnpinnedTraffic", unpinned, "ticket", alerts.UNPINNED, hold=300, keep=3600)
+            )
+        share, limit = recent("llm_routing:unknown_share:6h", SURFACE), "llm_routing:policy:unknown_limit"
+        span = self.clock.window(WINDOWS["6h"].seconds)
+        enough = f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}])) >= {LEAST_UNKNOWN}"
+        default = _number(0.05 if self.plan is None else self.plan.unknown_limit)
+        rules.append(
+            self._alert(
+                "LLMRoutingServedModelUnknown",
+                f"(\n  {share} > {constant(limit, SURFACE)}\n"
+                f"  or ({share} unless {constant(limit, SURFACE)}) > {default}\n)\n"
+                f"and ({enough})",
+                "info",
+                alerts.UNKNOWN_SERVED,
+                hold=3600,
+                keep=3600,
+                anywhere=True,
+            )
+        )
+        return rules
+
+    def _edge(self, side: str, window: str, level: Level, hold: float) -> Rule:
+        band = f"{SURFACE}, llm_routing_band"
+        recent = self.clock.recent
+        c = recent(f"llm_routing:band:requests:{window}", band)
+        n = f"sum by ({SURFACE}) ({recent(f'llm_routing:stream_requests:{window}', STREAM)})"
+        phi = constant("llm_routing:policy:design_effect", SURFACE)
+        e = constant(f"llm_routing:band:edge{selector({'side': side})}", band)
+        clamped = f"clamp_max(clamp_min({e}, 0.001), 0.999)"
+        return self._alert(
+            "LLMRoutingShareAboveBand" if side == "max" else "LLMRoutingShareBelowBand",
+            f"{c} / on ({SURFACE}) group_left () ({n} > 0)\n"
+            f"{'>' if side == 'max' else '<'} {e}\n"
+            "and (\n"
+            "  0.5\n"
+            f"  * (({c} + 0.5) / on ({SURFACE}) group_left () ({n} + 1) - {clamped})\n"
+            f"  * (\n    ln(({c} + 0.5) / (0.5 - {c} + on ({SURFACE}) group_left () {n}))\n"
+            f"    - ln({clamped} / (1 - {clamped}))\n  )\n"
+            f"  / on ({SURFACE}) group_left () ({phi} / ({n} > 0) + 1 / {_number(BAND_CONCENTRATION)})\n"
+            f"  > {_number(BAND_THRESHOLD)}\n"
+            ")",
+            level,
+            alerts.edge(side, WORDS[window]),
+            hold=hold,
+            keep=3600 if level == "ticket" else 900,
+            window=window,
+        )
+
+    # Is the measurement itself working?
+
+    def _measurement(self) -> list[Rule]:
+        recent, clock = self.clock.recent, self.clock
+        week = clock(WINDOWS["7d"].seconds)
+
+        def last_week(name: str) -> str:
+            return f"max by ({SURFACE}) (last_over_time({name}[{clock(2 * SLICE)}] offset {week}))"
+
+        day, hours = "llm_routing:surface_requests:24h", "llm_routing:surface_requests:6h"
+        daily = f"sum by ({SURFACE}) ({constant('llm_routing:reference:daily_requests', STREAM)})"
+        rules = [
+            self._alert(
+                "LLMRoutingSurfaceSilent",
+                # A surface that also rested at this time a week ago is resting, not broken.
+                f"(\n  {recent(day, SURFACE)} == 0\n  and {daily} >= {SILENT_REQUESTS}\n"
+                f"  unless {last_week(day)} == 0\n)\n"
+                f"or\n({recent(hours, SURFACE)} == 0 and {last_week(hours)} > {SILENT_REQUESTS})",
+                "info",
+                alerts.SILENT,
+                hold=900,
+                anywhere=True,
+            )
+        ]
+        streams = recent("llm_routing:stream_requests:7d", STREAM)
+        if self.plan is not None:
+            rules.append(
+                self._alert(
+                    "LLMRoutingNoReference",
+                    f"{streams} >= {NO_REFERENCE_REQUESTS}\n"
+                    f"unless {constant('llm_routing:reference:requests', STREAM)}",
+                    "info",
+                    alerts.NO_REFERENCE,
+                    hold=3600,
+                    anywhere=True,
+                )
+            )
+        hour = clock.window(3600)
+        merged = "\nor\n".join(
+            f'sum by ({STREAM}) (sum_over_time(llm_routing:requests:slice5m{{{label}="other"}}[{hour}])) > 0'
+            for label in (SURFACE, REQUESTED, SERVED)
+        )
+        overflow = f'{COUNTER}{{otel_metric_overflow="true"{self.match}}}[{clock(2 * SLICE)}]'
+        rules.append(
+            self._alert(
+                "LLMRoutingSeriesOverflow",
+                f"{merged}\nor\nsum by ({STREAM}) (last_over_time({overflow})) > 0",
+                "info",
+                alerts.OVERFLOW,
+                keep=3600,
+                anywhere=True,
+            )
+        )
+        unknown = recent('llm_routing:surface_requests:24h{llm_routing_surface="unknown"}', SURFACE)
+        rules.append(
+            self._alert(
+                "LLMRoutingUnknownSurface",
+                f"{unknown}\n/ on () group_left () (sum({recent(day, SURFACE)}) > 0)\n"
+                f"> {_number(UNKNOWN_SURFACE_LIMIT)}",
+                "info",
+                alerts.UNKNOWN_SURFACE,
+                hold=3600,
+                anywhere=True,
+            )
+        )
+        return rules
+
+    def _alert(
+        self,
+        name: str,
+        condition: str,
+        level: Level,
+        text: Text,
+        *,
+        hold: float = 0,
+        keep: float = 900,
+        window: str | None = None,
+        anywhere: bool = False,
+    ) -> Rule:
+        """Return an alert whose owner and severity are those of its surface.
+
+        ``anywhere`` also lets it fire for surfaces that neither file names, with the default owner.
+        """
+        by = f"{SURFACE}, owner, severity"
+        level_is = selector({"level": level})
+        # topk: whatever happens while an owner changes, a surface has one.
+        route = f"topk by ({SURFACE}) (1, {constant(f'llm_routing:policy:route{level_is}', by)})"
+        default = f"topk(1, {constant(f'llm_routing:policy:default_route{level_is}', 'owner, severity')})"
+        inner = bracket(condition)
+        named = f"{inner}\n* on ({SURFACE}) group_left (owner, severity) {route}"
+        others = f"({inner} unless on ({SURFACE}) {constant(f'llm_routing:policy:route{level_is}', SURFACE)})"
+        unnamed = f"{others}\n* on () group_left (owner, severity) {default}"
+        expr = f"{inner}\n* on () group_left (owner, severity) {default}" if self.plan is None else named
+        if anywhere and self.plan is not None:
+            expr = f"{named}\nor\n{unnamed}"
+        rule: Rule = {"alert": name, "expr": expr}
+        if hold:
+            rule["for"] = self.clock(hold)
+        rule["keep_firing_for"] = self.clock(keep)
+        if window is not None:
+            rule["labels"] = {"llm_routing_window": window}
+        rule["annotations"] = {
+            "summary": text.summary,
+            "description": text.description,
+            "runbook_url": f"{self.runbooks}/{name}.md",
+        }
+        return rule
+
+
+def _fixed(name: str, value: float, labels: dict[str, str]) -> Rule:
+    return {"record": name, "expr": f"vector({_number(value)})", "labels": {k: v for k, v in labels.items() if v}}
+
+
+def _number(value: float) -> str:
+    return format(value, ".10g")
+
+
+__all__ = ["DEFAULT_THRESHOLD", "Builder"]
