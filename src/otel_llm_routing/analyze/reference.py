@@ -92,7 +92,7 @@ def pin(
 def _mix(models: dict[str, np.ndarray], number: int) -> tuple[Mix | None, str]:
     served = sorted(models, key=lambda name: (-models[name].sum(), name))
     hours = np.stack([models[name] for name in served], axis=1)
-    total = int(round(hours.sum()))
+    total = round(float(hours.sum()))
     if total < LEAST_REQUESTS:
         return None, f"{total} requests with a known served model; a reference needs {LEAST_REQUESTS}"
     first = int(np.flatnonzero(hours.sum(axis=1))[0])

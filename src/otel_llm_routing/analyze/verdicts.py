@@ -11,13 +11,22 @@ import numpy as np
 
 from otel_llm_routing.analyze import shift
 from otel_llm_routing.models import SUBSTITUTED
-from otel_llm_routing.policy.plan import UNKNOWN_SURFACE_LIMIT
 from otel_llm_routing.policy.schema import glob_matches
 from otel_llm_routing.policy.thresholds import (
+    ALERTS,
     BAND_CONCENTRATION,
     BAND_THRESHOLD,
+    LEAST_UNKNOWN,
+    MODEL_DESIGN_EFFECT,
+    NEW_REQUESTS,
+    NEW_SHARE,
+    NO_REFERENCE_REQUESTS,
     SHIFT_RULES,
+    SILENT_REQUESTS,
     SLICE,
+    UNKNOWN_SURFACE_LIMIT,
+    VANISHED_EXPECTED,
+    VANISHED_SHARE,
     WINDOWS,
     Level,
     Window,
@@ -31,13 +40,12 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.history import History, Known, Unknown
     from otel_llm_routing.policy.plan import Plan, StreamPlan, SurfacePlan
 
-BAND_WINDOWS: tuple[tuple[Window, Level], ...] = ((WINDOWS["1h"], "page"), (WINDOWS["24h"], "ticket"))
+BAND_WINDOWS = (WINDOWS["1h"], WINDOWS["24h"])
 WEEK = WINDOWS["7d"].slices
+HALF = 0.5
+"""Of a request: below it there is none."""
 SPAN = WINDOWS["7d"].seconds + WINDOWS["24h"].seconds
 """Seconds of history that a verdict looks at."""
-SILENT_REQUESTS = 20
-NO_REFERENCE_REQUESTS = 100
-LEAST_UNKNOWN = 3
 
 
 class Verdict(NamedTuple):
@@ -95,7 +103,7 @@ class _Judge:
                 yield from self._shifts(reference, models)
             else:
                 requests = rolling(self._total(models), WEEK)
-                yield _verdict("LLMRoutingNoReference", "info", key, requests >= NO_REFERENCE_REQUESTS, requests)
+                yield _verdict("LLMRoutingNoReference", key, requests >= NO_REFERENCE_REQUESTS, requests)
         for surface in self.plan.surfaces:
             yield from self._bands(surface)
             if surface.pinned:
@@ -118,22 +126,22 @@ class _Judge:
                 share = _ratio(c, n)
                 far = shift.score(c, n, p, effective) > reference.threshold + rule.above_threshold
                 moved = np.abs(share - p) >= reference.points[rule.window.name]
-                yield _verdict(rule.alert, rule.level, key, (n > 0) & far & moved, share, served, rule.window)
-        phi = min(reference.design_effect, 5)
+                yield _verdict(rule.alert, key, (n > 0) & far & moved, share, served, rule.window)
+        phi = min(reference.design_effect, MODEL_DESIGN_EFFECT)
         day = WINDOWS["24h"]
         n = rolling(total, day.slices)
         for served, counts in models.items():
             if served not in reference.shares:
                 c = rolling(counts, day.slices)
                 share = _ratio(c, n)
-                new = (share >= 0.005) & ((c + 0.5) / phi >= 3)  # noqa: PLR2004
-                yield _verdict("LLMRoutingNewServedModel", "ticket", key, new, share, served)
-            elif (p := reference.shares[served]) >= 0.005:  # noqa: PLR2004
+                new = (share >= NEW_SHARE) & ((c + 0.5) / phi >= NEW_REQUESTS)
+                yield _verdict("LLMRoutingNewServedModel", key, new, share, served)
+            elif (p := reference.shares[served]) >= VANISHED_SHARE:
                 gone = np.zeros(self.history.size, dtype=bool)
                 for window in (WINDOWS["6h"], WINDOWS["7d"]):
                     expected = rolling(total, window.slices) * p / phi
-                    gone |= (rolling(counts, window.slices) < 0.5) & (expected > 20)  # noqa: PLR2004
-                yield _verdict("LLMRoutingServedModelVanished", "ticket", key, gone, self.zero + p, served)
+                    gone |= (rolling(counts, window.slices) < HALF) & (expected > VANISHED_EXPECTED)
+                yield _verdict("LLMRoutingServedModelVanished", key, gone, self.zero + p, served)
 
     def _bands(self, surface: SurfacePlan) -> Iterator[Verdict]:
         mine = [
@@ -146,7 +154,7 @@ class _Judge:
         for edge in surface.edges:
             counts = sum((c for served, c in mine if glob_matches(edge.glob, served)), self.zero)
             e = min(max(edge.share, shift.LEAST_SHARE), 1 - shift.LEAST_SHARE)
-            for window, level in BAND_WINDOWS:
+            for window in BAND_WINDOWS:
                 c, n = rolling(counts, window.slices), rolling(total, window.slices)
                 share = _ratio(c, n)
                 beyond = share > edge.share if edge.side == "max" else share < edge.share
@@ -155,7 +163,7 @@ class _Judge:
                 far = shift.score(c, n, e, effective) > BAND_THRESHOLD
                 alert = "LLMRoutingShareAboveBand" if edge.side == "max" else "LLMRoutingShareBelowBand"
                 active = (n > 0) & beyond & far
-                yield _verdict(alert, level, (surface.name, ""), active, share, window=window, band=edge.glob)
+                yield _verdict(alert, (surface.name, ""), active, share, window=window, band=edge.glob)
 
     def _unpinned(self, surface: SurfacePlan) -> Iterator[Verdict]:
         moving = ("alias", "router")
@@ -169,7 +177,7 @@ class _Judge:
                 found[key.requested] = found.get(key.requested, self.zero) + counts
         for requested, counts in found.items():
             hour = rolling(counts, WINDOWS["1h"].slices)
-            yield _verdict("LLMRoutingUnpinnedTraffic", "ticket", (surface.name, requested), hour > 0, hour)
+            yield _verdict("LLMRoutingUnpinnedTraffic", (surface.name, requested), hour > 0, hour)
 
     def _substituted(self) -> Iterator[Verdict]:
         found: dict[tuple[str, str, str], NDArray[np.float64]] = {}
@@ -179,7 +187,7 @@ class _Judge:
                 found[of] = found.get(of, self.zero) + counts
         for (surface, requested, served), counts in found.items():
             recent = rolling(counts, 3)
-            yield _verdict("LLMRoutingPinViolated", "page", (surface, requested), recent > 0, recent, served)
+            yield _verdict("LLMRoutingPinViolated", (surface, requested), recent > 0, recent, served)
 
     def _measurement(self) -> Iterator[Verdict]:
         hours, day = WINDOWS["6h"], WINDOWS["24h"]
@@ -192,18 +200,18 @@ class _Judge:
             share = _ratio(lost, rolling(known + unknown, hours.slices))
             limit = self.named[name].unknown_limit if name in self.named else self.plan.unknown_limit
             over = (share > limit) & (lost >= LEAST_UNKNOWN)
-            yield _verdict("LLMRoutingServedModelUnknown", "info", (name, ""), over, share)
+            yield _verdict("LLMRoutingServedModelUnknown", (name, ""), over, share)
             yield self._silent(name, known + unknown)
         for key, models in self.streams.items():
             for served, counts in models.items():
                 if "other" in (*key, served):
                     hour = rolling(counts, WINDOWS["1h"].slices)
-                    yield _verdict("LLMRoutingSeriesOverflow", "info", key, hour > 0, hour)
+                    yield _verdict("LLMRoutingSeriesOverflow", key, hour > 0, hour)
         if "unknown" in self.surfaces:
             nameless = sum((self._total(m) for (s, _), m in self.streams.items() if s == "unknown"), self.zero)
             nameless = nameless + sum((c for k, c in self.history.unknown.items() if k.surface == "unknown"), self.zero)
             share = _ratio(rolling(nameless, day.slices), rolling(everything, day.slices))
-            yield _verdict("LLMRoutingUnknownSurface", "info", ("unknown", ""), share > UNKNOWN_SURFACE_LIMIT, share)
+            yield _verdict("LLMRoutingUnknownSurface", ("unknown", ""), share > UNKNOWN_SURFACE_LIMIT, share)
 
     def _silent(self, name: str, counts: NDArray[np.float64]) -> Verdict:
         hours, day = rolling(counts, WINDOWS["6h"].slices), rolling(counts, WINDOWS["24h"].slices)
@@ -213,7 +221,7 @@ class _Judge:
             rested[WEEK:] = day[:old] <= 0
             busy[WEEK:] = hours[:old] > SILENT_REQUESTS
         silent = ((day <= 0) & (daily >= SILENT_REQUESTS) & ~rested) | ((hours <= 0) & busy)
-        return _verdict("LLMRoutingSurfaceSilent", "info", (name, ""), silent, self.zero)
+        return _verdict("LLMRoutingSurfaceSilent", (name, ""), silent, self.zero)
 
     def _total(self, models: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         return sum(models.values(), self.zero)
@@ -225,7 +233,6 @@ def _ratio(count: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.flo
 
 def _verdict(
     alert: str,
-    level: Level,
     stream: tuple[str, str],
     active: NDArray[np.bool_],
     value: NDArray[np.float64],
@@ -233,4 +240,5 @@ def _verdict(
     window: Window | None = None,
     band: str = "",
 ) -> Verdict:
-    return Verdict(alert, level, stream[0], stream[1], served, band, window.name if window else "", active, value)
+    name = window.name if window else ""
+    return Verdict(alert, ALERTS[alert, name].level, *stream, served, band, name, active, value)

@@ -32,13 +32,22 @@ from otel_llm_routing.generate.promql import (
     regex,
     selector,
 )
-from otel_llm_routing.policy.plan import LEVELS, UNKNOWN_SURFACE_LIMIT, Plan
+from otel_llm_routing.policy.plan import LEVELS, UNKNOWN_LIMIT, UNOWNED, Plan
 from otel_llm_routing.policy.thresholds import (
+    ALERTS,
     BAND_CONCENTRATION,
     BAND_THRESHOLD,
-    DEFAULT_THRESHOLD,
+    LEAST_UNKNOWN,
+    MODEL_DESIGN_EFFECT,
+    NEW_REQUESTS,
+    NEW_SHARE,
+    NO_REFERENCE_REQUESTS,
     SHIFT_RULES,
+    SILENT_REQUESTS,
     SLICE,
+    UNKNOWN_SURFACE_LIMIT,
+    VANISHED_EXPECTED,
+    VANISHED_SHARE,
     WINDOWS,
     Level,
     ShiftRule,
@@ -61,10 +70,6 @@ CONSTANTS_EVERY = 120
 COUNTER = "llm_routing_requests_total"
 ALWAYS = 'llm_routing_cached!="true"'
 WORDS = {"1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days"}
-SILENT_REQUESTS = 20
-"""Requests that were to be expected, for none to be worth a word."""
-NO_REFERENCE_REQUESTS = 100
-LEAST_UNKNOWN = 3
 
 
 class Builder:
@@ -185,7 +190,7 @@ class Builder:
             for shift in SHIFT_RULES
         ]
         # Weaker evidence wakes nobody.
-        references += self._default_routes("unowned", {"page": "ticket", "ticket": "ticket", "info": "info"})
+        references += self._default_routes(UNOWNED, {"page": "ticket", "ticket": "ticket", "info": "info"})
         yield self._group("llm_routing_trailing", references, CONSTANTS_EVERY)
 
     # Counts and shares.
@@ -298,16 +303,16 @@ class Builder:
     def _shifts(self) -> list[Rule]:
         recent = self.clock.recent
         reference = constant("llm_routing:reference:share", PAIR)
-        phi = f"clamp_max({constant('llm_routing:reference:design_effect', STREAM)}, 5)"
+        phi = f"clamp_max({constant('llm_routing:reference:design_effect', STREAM)}, {_number(MODEL_DESIGN_EFFECT)})"
         rules = [self._shift(rule, reference) for rule in SHIFT_RULES]
         day, share = recent("llm_routing:requests:24h", PAIR), recent("llm_routing:share:24h", PAIR)
         rules.append(
             self._alert(
                 "LLMRoutingNewServedModel",
-                f"{share} >= 0.005\nand (({day} + 0.5) / on ({STREAM}) group_left () {phi} >= 3)\nunless {reference}",
-                "ticket",
+                f"{share} >= {_number(NEW_SHARE)}\n"
+                f"and (({day} + 0.5) / on ({STREAM}) group_left () {phi} >= {_number(NEW_REQUESTS)})\n"
+                f"unless {reference}",
                 alerts.NEW,
-                keep=3600,
             )
         )
         vanished = []
@@ -318,18 +323,15 @@ class Builder:
                 recent(f"llm_routing:stream_requests:{window}", STREAM),
             )
             vanished.append(
-                f"{reference} >= 0.005\n"
+                f"{reference} >= {_number(VANISHED_SHARE)}\n"
                 f"and ({c} < 0.5)\n"
-                f"and ({reference} * on ({STREAM}) group_left () ({n} / {phi}) > 20)"
+                f"and ({reference} * on ({STREAM}) group_left () ({n} / {phi}) > {_number(VANISHED_EXPECTED)})"
             )
         rules.append(
             self._alert(
                 "LLMRoutingServedModelVanished",
                 "\nor\n".join(bracket(text) for text in vanished),
-                "ticket",
                 alerts.VANISHED,
-                hold=900,
-                keep=3600,
             )
         )
         return rules
@@ -346,10 +348,7 @@ class Builder:
             f"{share}\n"
             f"and ({score} > on ({STREAM}) group_left () ({limit}{above}))\n"
             f"and (abs({share} - {reference}) >= on ({STREAM}) group_left () {least})",
-            rule.level,
             alerts.shift(name, WORDS[name]),
-            hold=rule.hold,
-            keep=rule.keep,
             window=name,
         )
 
@@ -359,12 +358,9 @@ class Builder:
         recent = self.clock.recent
         rules: list[Rule] = []
         if self.plan is not None:
-            for window, level, hold in (("1h", "page", 300), ("24h", "ticket", 900)):
-                rules += [self._edge(side, window, level, hold) for side in ("max", "min")]  # type: ignore[arg-type]
+            rules += [self._edge(side, window) for window in ("1h", "24h") for side in ("max", "min")]
         substituted = recent("llm_routing:substituted_requests:15m", PAIR)
-        rules.append(
-            self._alert("LLMRoutingPinViolated", substituted, "page", alerts.PIN_VIOLATED, keep=900, anywhere=True)
-        )
+        rules.append(self._alert("LLMRoutingPinViolated", substituted, alerts.PIN_VIOLATED, anywhere=True))
         if self.plan is not None:
             span = self.clock.window(3600)
             kinds = '{llm_routing_request_kind=~"alias|router"}'
@@ -375,29 +371,25 @@ class Builder:
                 ") > 0\n"
                 f"and on ({SURFACE}) {constant('llm_routing:policy:pinned', SURFACE)}"
             )
-            rules.append(
-                self._alert("LLMRoutingUnpinnedTraffic", unpinned, "ticket", alerts.UNPINNED, hold=300, keep=3600)
-            )
+            rules.append(self._alert("LLMRoutingUnpinnedTraffic", unpinned, alerts.UNPINNED))
         share, limit = recent("llm_routing:unknown_share:6h", SURFACE), "llm_routing:policy:unknown_limit"
         span = self.clock.window(WINDOWS["6h"].seconds)
-        enough = f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}])) >= {LEAST_UNKNOWN}"
-        default = _number(0.05 if self.plan is None else self.plan.unknown_limit)
+        unknown = f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}]))"
+        enough = f"{unknown} >= {_number(LEAST_UNKNOWN)}"
+        default = _number(UNKNOWN_LIMIT if self.plan is None else self.plan.unknown_limit)
         rules.append(
             self._alert(
                 "LLMRoutingServedModelUnknown",
                 f"(\n  {share} > {constant(limit, SURFACE)}\n"
                 f"  or ({share} unless {constant(limit, SURFACE)}) > {default}\n)\n"
                 f"and ({enough})",
-                "info",
                 alerts.UNKNOWN_SERVED,
-                hold=3600,
-                keep=3600,
                 anywhere=True,
             )
         )
         return rules
 
-    def _edge(self, side: str, window: str, level: Level, hold: float) -> Rule:
+    def _edge(self, side: str, window: str) -> Rule:
         band = f"{SURFACE}, llm_routing_band"
         recent = self.clock.recent
         c = recent(f"llm_routing:band:requests:{window}", band)
@@ -417,10 +409,7 @@ class Builder:
             f"  / on ({SURFACE}) group_left () ({phi} / ({n} > 0) + 1 / {_number(BAND_CONCENTRATION)})\n"
             f"  > {_number(BAND_THRESHOLD)}\n"
             ")",
-            level,
             alerts.edge(side, WORDS[window]),
-            hold=hold,
-            keep=3600 if level == "ticket" else 900,
             window=window,
         )
 
@@ -439,12 +428,10 @@ class Builder:
             self._alert(
                 "LLMRoutingSurfaceSilent",
                 # A surface that also rested at this time a week ago is resting, not broken.
-                f"(\n  {recent(day, SURFACE)} == 0\n  and {daily} >= {SILENT_REQUESTS}\n"
+                f"(\n  {recent(day, SURFACE)} == 0\n  and {daily} >= {_number(SILENT_REQUESTS)}\n"
                 f"  unless {last_week(day)} == 0\n)\n"
-                f"or\n({recent(hours, SURFACE)} == 0 and {last_week(hours)} > {SILENT_REQUESTS})",
-                "info",
+                f"or\n({recent(hours, SURFACE)} == 0 and {last_week(hours)} > {_number(SILENT_REQUESTS)})",
                 alerts.SILENT,
-                hold=900,
                 anywhere=True,
             )
         ]
@@ -453,11 +440,9 @@ class Builder:
             rules.append(
                 self._alert(
                     "LLMRoutingNoReference",
-                    f"{streams} >= {NO_REFERENCE_REQUESTS}\n"
+                    f"{streams} >= {_number(NO_REFERENCE_REQUESTS)}\n"
                     f"unless {constant('llm_routing:reference:requests', STREAM)}",
-                    "info",
                     alerts.NO_REFERENCE,
-                    hold=3600,
                     anywhere=True,
                 )
             )
@@ -471,9 +456,7 @@ class Builder:
             self._alert(
                 "LLMRoutingSeriesOverflow",
                 f"{merged}\nor\nsum by ({STREAM}) (last_over_time({overflow})) > 0",
-                "info",
                 alerts.OVERFLOW,
-                keep=3600,
                 anywhere=True,
             )
         )
@@ -483,9 +466,7 @@ class Builder:
                 "LLMRoutingUnknownSurface",
                 f"{unknown}\n/ on () group_left () (sum({recent(day, SURFACE)}) > 0)\n"
                 f"> {_number(UNKNOWN_SURFACE_LIMIT)}",
-                "info",
                 alerts.UNKNOWN_SURFACE,
-                hold=3600,
                 anywhere=True,
             )
         )
@@ -495,20 +476,18 @@ class Builder:
         self,
         name: str,
         condition: str,
-        level: Level,
         text: Text,
         *,
-        hold: float = 0,
-        keep: float = 900,
-        window: str | None = None,
+        window: str = "",
         anywhere: bool = False,
     ) -> Rule:
         """Return an alert whose owner and severity are those of its surface.
 
         ``anywhere`` also lets it fire for surfaces that neither file names, with the default owner.
         """
+        about = ALERTS[name, window]
         by = f"{SURFACE}, owner, severity"
-        level_is = selector({"level": level})
+        level_is = selector({"level": about.level})
         # topk: whatever happens while an owner changes, a surface has one.
         route = f"topk by ({SURFACE}) (1, {constant(f'llm_routing:policy:route{level_is}', by)})"
         default = f"topk(1, {constant(f'llm_routing:policy:default_route{level_is}', 'owner, severity')})"
@@ -520,10 +499,10 @@ class Builder:
         if anywhere and self.plan is not None:
             expr = f"{named}\nor\n{unnamed}"
         rule: Rule = {"alert": name, "expr": expr}
-        if hold:
-            rule["for"] = self.clock(hold)
-        rule["keep_firing_for"] = self.clock(keep)
-        if window is not None:
+        if about.hold:
+            rule["for"] = self.clock(about.hold)
+        rule["keep_firing_for"] = self.clock(about.keep)
+        if window:
             rule["labels"] = {"llm_routing_window": window}
         rule["annotations"] = {
             "summary": text.summary,
@@ -539,6 +518,3 @@ def _fixed(name: str, value: float, labels: dict[str, str]) -> Rule:
 
 def _number(value: float) -> str:
     return format(value, ".10g")
-
-
-__all__ = ["DEFAULT_THRESHOLD", "Builder"]

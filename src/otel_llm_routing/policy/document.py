@@ -1,4 +1,4 @@
-"""YAML to plain values, with the line of every place: what the policy file says before anybody asks whether it is one."""
+"""YAML to plain values, with the line of every place: what the policy file says, whether or not it is a policy."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Document:
             if self._loader.check_node():
                 second = self._loader.get_node()
                 self._stop(
-                    second and second.start_mark.line,
+                    second.start_mark.line if second else None,
                     "a second document begins here; a policy is one, so take out the ---",
                 )
             if not isinstance(node, yaml.MappingNode):

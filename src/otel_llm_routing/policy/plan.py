@@ -20,8 +20,6 @@ LEVELS: tuple[Level, ...] = ("page", "ticket", "info")
 """The most urgent first."""
 UNOWNED = "unowned"
 UNKNOWN_LIMIT = 0.05
-UNKNOWN_SURFACE_LIMIT = 0.05
-"""The share of all requests that may come without a surface."""
 
 
 class StreamPlan(NamedTuple):

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime  # noqa: TC003  (pydantic reads it)
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADER = """\
 # The model mix that shares are compared with. Written by: otel-llm-routing reference pin
@@ -172,7 +174,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             msg = "aliases are not used in reference files"
             raise yaml.composer.ComposerError(None, None, msg, event.start_mark)
         return super().compose_node(parent, index)

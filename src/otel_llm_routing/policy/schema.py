@@ -149,7 +149,7 @@ class Surface(_Strict):
         description="How calls are recognised: globs of the HTTP route, or with a kind: task:, message:, rpc:, faas:, "
         "name:. Empty where the application names the surface itself.",
     )
-    uses: Uses = Field(description="The model, alias or router that the surface asks for.")  # type: ignore[assignment]
+    uses: Uses = Field(description="The model, alias or router that the surface asks for.")
     customer_facing: bool = Field(True, strict=True, description="Whether customers see what the model writes.")
     expect: dict[Identifier, Share | Band] = Field(
         default_factory=dict,
@@ -201,7 +201,7 @@ class Policy(_Strict):
     """What each surface may run on, and why."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: Defaults = Field(default_factory=Defaults)
+    defaults: Defaults = Defaults()
     surfaces: dict[Name, Surface] = Field(min_length=1)
 
     def surface(self, name: str) -> SurfacePolicy:

@@ -28,6 +28,19 @@ class Window(NamedTuple):
         return self.seconds // SLICE
 
 
+class AlertRule(NamedTuple):
+    """What is the same for an alert wherever it is raised."""
+
+    alert: str
+    window: Window | None
+    """None: the alert has no window of its own, or several."""
+    level: Level
+    hold: int
+    """Seconds that it must hold before it fires (``for``)."""
+    keep: int
+    """Seconds that it goes on firing when it no longer holds (``keep_firing_for``)."""
+
+
 class ShiftRule(NamedTuple):
     """One rule about the distance between a share and its reference."""
 
@@ -37,25 +50,21 @@ class ShiftRule(NamedTuple):
     """Added to the stream's threshold."""
     points: float
     """The least change, in points, where the policy names no tolerance."""
-    hold: int
-    """Seconds that it must hold before it fires (``for``)."""
-    keep: int
-    """Seconds that it goes on firing when it no longer holds (``keep_firing_for``)."""
     level: Level
 
 
 WINDOWS = {name: Window(name, w["seconds"], w["factor"]) for name, w in _TABLE["windows"].items()}
-SHIFT_RULES = tuple(
-    ShiftRule(
-        r["alert"],
-        WINDOWS[r["window"]],
-        r["above_threshold"],
-        r["points"],
-        r["for"],
-        r["keep_firing_for"],
-        r["level"],
+ALERTS = {
+    (a["alert"], a.get("window", "")): AlertRule(
+        a["alert"], WINDOWS.get(a.get("window", "")), a["level"], a["for"], a["keep_firing_for"]
     )
-    for r in _TABLE["shift_rules"]
+    for a in _TABLE["alerts"]
+}
+"""Every alert, by its name and the name of its window, which is empty where it has none."""
+SHIFT_RULES = tuple(
+    ShiftRule(a["alert"], WINDOWS[a["window"]], a.get("above_threshold", 0), a["points"], a["level"])
+    for a in _TABLE["alerts"]
+    if "points" in a
 )
 DEFAULT_THRESHOLD: float = _TABLE["default_threshold"]
 FULL_DAYS: int = _TABLE["full_reference_days"]
@@ -64,6 +73,19 @@ BAND_THRESHOLD: float = _TABLE["band"]["threshold"]
 BAND_CONCENTRATION: float = _TABLE["band"]["concentration"]
 BAND_DESIGN_EFFECT: float = _TABLE["band"]["design_effect"]
 """Stands in for a surface that has bands but no reference."""
+NEW_REQUESTS: float = _TABLE["new_model"]["requests"]
+NEW_SHARE: float = _TABLE["new_model"]["share"]
+VANISHED_EXPECTED: float = _TABLE["vanished_model"]["expected_requests"]
+VANISHED_SHARE: float = _TABLE["vanished_model"]["share"]
+MODEL_DESIGN_EFFECT: float = _TABLE["largest_design_effect_of_a_model"]
+"""The bursts of one model's requests are at most this, whatever the stream's are."""
+SILENT_REQUESTS: float = _TABLE["silent_surface_requests"]
+"""Requests that were to be expected, for none to be worth a word."""
+NO_REFERENCE_REQUESTS: float = _TABLE["no_reference_requests"]
+"""Requests a week from which on a stream should have a reference."""
+LEAST_UNKNOWN: float = _TABLE["unknown_served"]["requests"]
+UNKNOWN_SURFACE_LIMIT: float = _TABLE["unknown_surface_limit"]
+"""The share of all requests that may come without a surface."""
 _BUDGET = _TABLE["false_alarms_per_month"]
 SMALLEST_BUDGET: float = min(_BUDGET["mild"])
 """False alarms per surface and month that the highest threshold of the table keeps."""
