@@ -53,11 +53,23 @@ class Source(Protocol):
 
 
 def open_source(name: str) -> Source:
-    """Open what ``name`` names, today ``sqlite:PATH``. Raises ``SourceError``."""
-    scheme, colon, rest = name.partition(":")
-    if colon and scheme == "sqlite" and rest:
+    """Open what ``name`` names: ``sqlite:PATH``, or ``prometheus:URL`` or the bare URL. Raises ``SourceError``."""
+    kind, _, rest = name.partition(":")
+    if kind == "sqlite" and rest:
         from otel_llm_routing.analyze.sources.sqlite import SQLiteSource  # noqa: PLC0415
 
         return SQLiteSource(rest)
-    msg = f"{name!r} is not a source; write sqlite:PATH, with the database of otel-llm-routing serve"
+    url = rest if kind == "prometheus" else name if kind.lower() in ("http", "https") else ""
+    if url:
+        try:
+            from otel_llm_routing.analyze.sources.prometheus import PrometheusSource  # noqa: PLC0415  (an extra)
+        except ModuleNotFoundError as error:
+            msg = f"{error.name} is not installed; prometheus: needs pip install 'otel-llm-routing[prometheus]'"
+            raise SourceError(msg) from None
+        return PrometheusSource(url)
+    # Not all of it: it may be a mistyped address that holds a password.
+    msg = (
+        f"{kind.partition('/')[0]!r} is not a kind of source; write sqlite:PATH, with the database of otel-llm-routing "
+        "serve, or prometheus:http://HOST:9090"
+    )
     raise SourceError(msg)
