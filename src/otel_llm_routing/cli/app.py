@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,7 +16,8 @@ from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources import SourceError, open_source
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
 from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli import models
+from otel_llm_routing.cli import models, reference
+from otel_llm_routing.cli.failure import fail
 
 app = typer.Typer(
     help="See which concrete model really serves each product surface.",
@@ -25,12 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models.app, name="models")
-
-
-def fail(message: object) -> NoReturn:
-    """Say what is wrong, and exit with 2."""
-    typer.echo(f"otel-llm-routing: {message}", err=True)
-    raise typer.Exit(2)
+app.add_typer(reference.app, name="reference")
 
 
 def _version(value: bool) -> None:
