@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds the programs that the tests run, at the versions that the go.mod files here pin, into ../.tools/bin. What is
+# there at these versions already is left alone.
+set -euo pipefail
+cd "$(dirname "$0")"
+made=$PWD/../.tools
+command -v go >/dev/null || { echo "tools: go is not installed; Go 1.26 or later builds Prometheus and its companions" >&2; exit 1; }
+want=$(cat {.,alertmanager,vmalert}/go.{mod,sum} build.sh | sha256sum)
+[ "$(cat "$made/stamp" 2>/dev/null)" = "$want" ] && exit 0
+echo "building Prometheus, Alertmanager and vmalert, which takes some minutes once" >&2
+mkdir -p "$made/bin"
+export GOBIN=$made/bin GOFLAGS=-trimpath
+
+# Without service discovery: the tests name their targets, and the clouds' clients are most of what there is to compile.
+go install -tags remove_all_sd,netgo -ldflags='-s -w' tool
+
+# Alertmanager needs a module of its own, for it and Prometheus want different versions of a library. Its page is built
+# by Node and is not in its Go module: a copy with a page that says so takes its place.
+(
+  cd alertmanager
+  go mod download github.com/prometheus/alertmanager
+  rm -rf "$made/alertmanager"
+  cp -r "$(go list -m -f '{{.Dir}}' github.com/prometheus/alertmanager)" "$made/alertmanager"
+  chmod -R u+w "$made/alertmanager"
+  mkdir -p "$made/alertmanager/ui/app/dist"
+  echo 'This Alertmanager was built without its page.' >"$made/alertmanager/ui/app/dist/index.html"
+  cp go.mod go.sum "$made"
+  go mod edit -replace "github.com/prometheus/alertmanager=$made/alertmanager" "$made/go.mod"
+  go install -modfile="$made/go.mod" -tags netgo -ldflags='-s -w' tool
+)
+(cd vmalert && go install -ldflags='-s -w' tool)
+printf '%s' "$want" >"$made/stamp"
