@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_NODES = 100_000
 """Values in a document whose aliases are written out: a small file can stand for an enormous one."""
+MAX_DEPTH = 64
+"""Mappings and lists inside each other; a policy needs six."""
 MAX_PROBLEMS = 100
 Place = tuple["str | int", ...]
 """Keys and list positions from the top of the document down."""
 
 
+class Problem(NamedTuple):
+    """One thing that is wrong, and what to do about it."""
+
+    line: int | None
+    """Counted from 1; None where the file could not be read at all."""
+    place: Place
+    text: str
+
+    def shown(self, file: str) -> str:
+        """Return the problem as one line: where, what is wrong, what to do."""
+        where = file if self.line is None else f"{file}:{self.line}"
+        return f"{where}: {shown(self.place)}: {self.text}" if self.place else f"{where}: {self.text}"
+
+
 class PolicyError(Exception):
     """A policy file that cannot be used; each line of the message says where, what is wrong and what to do."""
+
+    def __init__(self, file: str, problems: Iterable[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(problems)
+        lines = [problem.shown(file) for problem in self.problems]
+        if len(lines) > MAX_PROBLEMS:
+            lines[MAX_PROBLEMS:] = [f"{file}: and {len(lines) - MAX_PROBLEMS} more; mend these first"]
+        super().__init__("\n".join(lines))
 
 
 class Located:
@@ -62,6 +86,10 @@ _SCALARS = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float", "bool",
 # What PyYAML says -> what it means in a policy.
 _SYNTAX = {
     "found undefined alias": "a * at the beginning is an alias in YAML; put the text in quotes",
+    "expected alphabetic or numeric character": "a * or & at the beginning is special in YAML; put the text in quotes",
+    "found unexpected end of stream": "a quotation mark that is never closed; close it",
+    "expected ',' or '": "a bracket that is never closed, or a comma that is missing; correct it",
+    "second occurrence": "the same & name a second time; give one of the two another name",
     "'\\t'": "a tab; indent with spaces",
     "mapping values are not allowed here": "a colon that does not fit here; put the text in quotes, or check the "
     "indentation",
@@ -79,7 +107,7 @@ class Document:
         self._text = text
         self._name = name
         self._nodes = 0
-        self._problems: list[tuple[int, str]] = []
+        self._problems: list[Problem] = []
         self.lines: dict[Place, int] = {}
 
     def read(self) -> Any:
@@ -87,7 +115,7 @@ class Document:
         try:
             self._loader = yaml.SafeLoader(self._text)
             if not self._loader.check_node():
-                self._stop(None, "empty; write one with otel-llm-routing policy init")
+                self._stop(0, "empty; write one with otel-llm-routing policy init")
             node = self._loader.get_node()
             if self._loader.check_node():
                 second = self._loader.get_node()
@@ -101,27 +129,21 @@ class Document:
         except yaml.YAMLError as error:
             self._stop(*self._syntax(error))
         except RecursionError:
-            self._stop(None, "nested too deeply; this is not a policy file")
+            self._stop(self._loader.line, "nested too deeply; this is not a policy file")
 
     def problem(self, place: Place, text: str, line: int | None = None) -> None:
         """Note what is wrong at ``place``."""
         if line is None:
             line = Located("", self.lines).line(*place)
-        self._problems.append((line, f"{shown(place)}: {text}" if place else text))
+        self._problems.append(Problem(line, place, text))
 
     def complain(self) -> None:
         """Raise ``PolicyError`` with all that is wrong, if anything is."""
-        if not self._problems:
-            return
-        lines = [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems, key=lambda p: p[0])]
-        if len(lines) > MAX_PROBLEMS:
-            lines[MAX_PROBLEMS:] = [f"{self._name}: and {len(lines) - MAX_PROBLEMS} more"]
-        raise PolicyError("\n".join(dict.fromkeys(lines)))
+        if self._problems:
+            raise PolicyError(self._name, sorted(dict.fromkeys(self._problems), key=lambda found: found.line or 0))
 
     def _stop(self, line: int | None, text: str) -> NoReturn:
-        where = self._name if line is None else f"{self._name}:{line + 1}"
-        msg = f"{where}: {text}"
-        raise PolicyError(msg) from None
+        raise PolicyError(self._name, [Problem(1 if line is None else line + 1, (), text)]) from None
 
     def _syntax(self, error: yaml.YAMLError) -> tuple[int | None, str]:
         mark = getattr(error, "problem_mark", None)
@@ -139,6 +161,8 @@ class Document:
             self._stop(line, f"more than {MAX_NODES:,} values with its aliases; this is not a policy file")
         if any(outer is node for outer in above):
             self._stop(line, f"{shown(place) or 'the file'}: an alias of something it is in; write the value out")
+        if len(above) > MAX_DEPTH:
+            self._stop(line, "nested too deeply; this is not a policy file")
         self.lines.setdefault(place, line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, place)

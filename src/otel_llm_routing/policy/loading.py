@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from otel_llm_routing.policy.document import Document, Located, Place, PolicyError, brief
+from otel_llm_routing.policy.document import Document, Located, Place, PolicyError, Problem, brief
 from otel_llm_routing.policy.schema import Band, Defaults, Policy, Surface, Uses
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import core_schema
+
+__all__ = ["MAX_BYTES", "Loaded", "PolicyError", "json_schema", "load", "parse", "read"]
 
 MAX_BYTES = 2**20
 SCHEMA_ID = "urn:otel-llm-routing:policy:1"
@@ -41,21 +43,20 @@ def read(path: str | Path) -> Loaded:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        msg = f"{path}: no such file; write one with otel-llm-routing policy init"
-        raise PolicyError(msg) from None
+        _refuse(path, "no such file; write one with otel-llm-routing policy init")
     except (OSError, ValueError) as error:
-        msg = f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); name a readable file"
-        raise PolicyError(msg) from None
+        _refuse(path, f"cannot be read ({getattr(error, 'strerror', None) or error}); name a readable file")
     if len(content) > MAX_BYTES:
-        msg = f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a policy file"
-        raise PolicyError(msg)
+        _refuse(path, f"larger than {MAX_BYTES // 2**20} MiB; this is not a policy file")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        msg = f"{path}:{line}: not UTF-8 text; save the file as UTF-8"
-        raise PolicyError(msg) from None
+        _refuse(path, "not UTF-8 text; save the file as UTF-8", content.count(b"\n", 0, error.start) + 1)
     return parse(text, str(path))
+
+
+def _refuse(path: str | Path, text: str, line: int | None = None) -> NoReturn:
+    raise PolicyError(str(path), [Problem(line, (), text)]) from None
 
 
 def parse(text: str, name: str = "policy.yaml") -> Loaded:
@@ -70,8 +71,7 @@ def parse(text: str, name: str = "policy.yaml") -> Loaded:
             document.problem(place, problem)
     document.complain()
     if policy is None:  # pragma: no cover  (an error without a problem)
-        msg = f"{name}: not a policy; compare it with docs/policy.md"
-        raise PolicyError(msg)
+        _refuse(name, "not a policy; compare it with docs/policy.md")
     return Loaded(policy, Located(name, document.lines))
 
 
@@ -79,7 +79,7 @@ def parse(text: str, name: str = "policy.yaml") -> Loaded:
 
 _NAMES = ("a name or a list of names", "the name that the application sends, or a list such as [gpt-5, gpt-5-mini]")
 _SHARE = ("a share", 'a percentage such as "95 %", or a number from 0 to 1')
-_WORDS = ("text", "a sentence")
+_WORDS = ("text", "a sentence, of at most 2,000 characters")
 # Field -> what it is, and what to write.
 _RIGHT: dict[str, tuple[str, str]] = {
     "version": ("a version of this format", "1"),
@@ -147,8 +147,14 @@ def _sentence(place: Place, kind: str, message: str, value: Any) -> str:
         return message.removeprefix("Value error, ")
     if kind in ("float_type", "bool_type") and isinstance(value, str):
         return f"{brief(value)} is text here; write {right}, without quotes"
-    if kind == "string_type" and not isinstance(value, (dict, list)):
+    if kind in ("string_type", "tuple_type") and not isinstance(value, (str, dict, list)):
         return f"{brief(value)} is not read as text; put it in quotes"
+    if isinstance(value, str) and value == right:
+        return f"{value} is text here; write it without quotes"
+    if "match" in place and isinstance(value, dict) and len(value) == 1:
+        [(name, pattern)] = value.items()
+        if isinstance(pattern, str):
+            return f"a mapping; write {brief(f'{name}:{pattern}')} without a space after the colon"
     return f"{brief(value)} is not {noun}; write {right}"
 
 
@@ -180,6 +186,14 @@ def _unknown_key(place: Place) -> str:
 
 
 class _Generator(GenerateJsonSchema):
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """Say what names may be as ``propertyNames``: pydantic's ``patternProperties`` leave other names alone."""
+        made = super().dict_schema(schema)
+        made.pop("patternProperties", None)
+        made["propertyNames"] = self.generate_inner(schema["keys_schema"])
+        made["additionalProperties"] = self.generate_inner(schema["values_schema"])
+        return made
+
     def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
         """Say that one text may stand for a list of one."""
         listed = super().tuple_schema(schema)

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003  (pydantic reads it)
+from datetime import date, datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from otel_llm_routing.policy.document import Place, brief, shown
+from otel_llm_routing.policy.reference_document import Problem, ReferenceDocument, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,28 +23,57 @@ HEADER = """\
 # Review a change of it like code: whoever re-pins says that the new mix is wanted, and why.
 """
 MAX_BYTES = 64 * 2**20
+MAX_PROBLEMS = 20
+VERSION = 1
+REMEDY = "restore it from version control, or move it away and write a new one with otel-llm-routing reference pin"
 
 
 class ReferenceFileError(Exception):
     """A reference file that cannot be used; the message says where, why and what to do."""
 
 
+class NoReferenceFileError(ReferenceFileError):
+    """There is no such file."""
+
+
+class _MisplacedError(ValueError):
+    """What is wrong at a place of the document that pydantic does not know of."""
+
+    def __init__(self, place: Place, text: str) -> None:
+        super().__init__(text)
+        self.place = place
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _utc(value: datetime) -> datetime:
+    """Read a time without an offset as UTC."""
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value
+
+
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Time = Annotated[datetime, AfterValidator(_utc)]
 
 
 class Pin(_Strict):
     """One act of pinning."""
 
     id: int = Field(ge=1)
-    at: datetime
+    at: Time
     reason: str = Field(min_length=1)
-    start: datetime
-    end: datetime
+    start: Time
+    end: Time
     source: str
+    gaps: tuple[date, ...] = Field((), description="Days that nobody measured, by the date on which they begin.")
+
+    @model_validator(mode="after")
+    def _order(self) -> Pin:
+        if self.start > self.end:
+            msg = "the period ends before it starts"
+            raise ValueError(msg)
+        return self
 
 
 class Mix(_Strict):
@@ -49,7 +81,9 @@ class Mix(_Strict):
 
     pin: int
     requests: int = Field(ge=1, description="Requests with a known served model; n_ref.")
-    days: float = Field(gt=0, description="Days from the stream's first request to the end of the period.")
+    days: float = Field(
+        gt=0, allow_inf_nan=False, description="Measured days from the stream's first request to the end of the period."
+    )
     design_effect: float = Field(ge=1, allow_inf_nan=False, description="phi: how much bursts add to sampling noise.")
     concentration: float = Field(
         gt=0, allow_inf_nan=False, description="m: the share wobbles from day to day by sqrt(p(1-p)/m)."
@@ -77,29 +111,39 @@ class ReferenceStream(Mix):
         return self.shares
 
 
+class RetiredStream(ReferenceStream):
+    """A stream that is no longer watched."""
+
+    retired_by: int | None = Field(None, description="The pin that did not find it.")
+
+
 class Reference(_Strict):
     """The reference of every stream, and who pinned what when."""
 
     version: Literal[1] = 1
     pins: tuple[Pin, ...] = Field(min_length=1)
     streams: tuple[ReferenceStream, ...] = ()
-    retired: tuple[ReferenceStream, ...] = Field((), description="Streams that had no traffic when all were re-pinned.")
+    retired: tuple[RetiredStream, ...] = Field((), description="Streams that had too little traffic when re-pinned.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Reference:
-        known = {pin.id for pin in self.pins}
-        if len(known) != len(self.pins):
-            msg = "two pins have the same id"
-            raise ValueError(msg)
+        known: set[int] = set()
+        for at, pin in enumerate(self.pins):
+            if pin.id in known:
+                raise _MisplacedError(("pins", at, "id"), f"two pins have the id {pin.id}")
+            known.add(pin.id)
         seen: set[tuple[str, str]] = set()
-        for stream in self.streams:
-            if (key := (stream.surface, stream.requested)) in seen:
-                msg = f"{stream.surface} / {stream.requested} is listed twice"
-                raise ValueError(msg)
-            seen.add(key)
-            if unknown := {mix.pin for mix in (stream, *stream.before)} - known:
-                msg = f"{stream.surface} / {stream.requested} names pin {min(unknown)}, which is not listed"
-                raise ValueError(msg)
+        for where, streams in (("streams", self.streams), ("retired", self.retired)):
+            for at, stream in enumerate(streams):
+                if (key := (stream.surface, stream.requested)) in seen:
+                    named = " / ".join(brief(name) for name in key)
+                    raise _MisplacedError((where, at), f"{named} is listed twice; take one of the two out")
+                seen.add(key)
+                mixes: list[tuple[Place, Mix]] = [((where, at, "pin"), stream)]
+                mixes += [((where, at, "before", i, "pin"), mix) for i, mix in enumerate(stream.before)]
+                for place, mix in mixes:
+                    if mix.pin not in known:
+                        raise _MisplacedError(place, f"there is no pin {mix.pin} under pins")
         return self
 
     def stream(self, surface: str, requested: str) -> ReferenceStream | None:
@@ -115,66 +159,118 @@ class Reference(_Strict):
 
 
 def load(path: str | Path) -> Reference:
-    """Read a reference file. Raises ``ReferenceFileError``."""
-    file = Path(path)
+    """Read a reference file. Raises ``ReferenceFileError``, of a missing file ``NoReferenceFileError``."""
     try:
-        if file.stat().st_size > MAX_BYTES:
-            msg = f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a reference file"
-            raise ReferenceFileError(msg)
-        text = file.read_text("utf-8")
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         msg = f"{path}: no such file; write one with otel-llm-routing reference pin"
+        raise NoReferenceFileError(msg) from None
+    except (OSError, ValueError) as error:
+        msg = f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); name a readable file"
         raise ReferenceFileError(msg) from None
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read ({error})"
-        raise ReferenceFileError(msg) from None
-    try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader without aliases)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "not YAML"
-        msg = f"{where}: {problem}; restore it from version control"
-        raise ReferenceFileError(msg) from None
-    except (RecursionError, ValueError) as error:
-        msg = f"{path}: {error}; restore it from version control"
-        raise ReferenceFileError(msg) from None
-    if not isinstance(document, dict):
-        msg = f"{path}: not a reference file; write one with otel-llm-routing reference pin"
+    if len(content) > MAX_BYTES:
+        msg = f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a reference file"
         raise ReferenceFileError(msg)
     try:
-        return Reference.model_validate(document)
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _error(str(path), [Problem(line, "not UTF-8 text")]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "reference.yaml") -> Reference:
+    """Read ``text`` as a reference file called ``name``. Raises ``ReferenceFileError``."""
+    try:
+        document = ReferenceDocument(text)
+    except UnreadableError as error:
+        raise _error(name, [Problem(error.line, str(error))]) from None
+    data = document.value
+    if not isinstance(data, dict):
+        raise _error(name, [Problem(1, "empty" if data is None else "not a reference file")])
+    version = data.get("version")
+    if isinstance(version, int) and version > VERSION:
+        said = f"version {version} is of a newer otel-llm-routing, this one reads {VERSION}; update it"
+        msg = f"{name}:{document.line(('version',))}: {said}"
+        raise ReferenceFileError(msg)
+    problems = document.problems
+    reference = None
+    try:
+        reference = Reference.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{path}: {'.'.join(str(part) for part in problem['loc']) or 'the file'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise ReferenceFileError("\n".join(lines[:20])) from None
+        # What a broken key leaves out is not what is wrong.
+        problems = problems or list(_problems(document, error))
+    if reference is None or problems:
+        raise _error(name, problems)
+    return reference
+
+
+def _problems(document: ReferenceDocument, error: ValidationError) -> Iterator[Problem]:
+    errors = error.errors(include_url=False)
+    for found in errors:
+        at = len(found["loc"])
+        # A list whose only entry is broken counts as empty.
+        if found["type"] != "too_short" or not any(o["loc"][:at] == found["loc"] and o["loc"][at:] for o in errors):
+            yield _problem(document, found)
+
+
+def _problem(document: ReferenceDocument, found: Any) -> Problem:
+    place: Place = found["loc"]
+    text = found["msg"].removeprefix("Value error, ")
+    raised = found.get("ctx", {}).get("error")
+    if isinstance(raised, _MisplacedError):
+        place = raised.place
+    elif found["type"] == "missing":
+        text = "missing"
+    elif found["type"] == "extra_forbidden":
+        text = "unknown key"
+    elif found["type"] != "value_error":
+        text = f"{brief(found['input'])}: {text[:1].lower()}{text[1:]}"
+    return Problem(document.line(place), f"{shown(place)}: {text}" if place else text)
+
+
+def _error(name: str, problems: list[Problem]) -> ReferenceFileError:
+    lines = [f"{name}:{line}: {text}" for line, text in sorted(problems)]
+    if len(lines) > MAX_PROBLEMS:
+        lines[MAX_PROBLEMS:] = [f"{name}: and {len(lines) - MAX_PROBLEMS} more"]
+    if len(lines) == 1:
+        return ReferenceFileError(f"{lines[0]}; {REMEDY}")
+    return ReferenceFileError("\n".join((*lines, f"{name}: {REMEDY}")))
 
 
 def dump(reference: Reference) -> str:
     """Return the text of a reference file, which ``load`` reads back."""
     document = reference.model_dump(mode="json")
-    if not document["retired"]:
-        del document["retired"]
-    for stream in (*document["streams"], *document.get("retired", ())):
-        if not stream["before"]:
-            del stream["before"]
-        first = {name: stream.pop(name) for name in ("surface", "requested")}
-        rest = dict(stream)
-        stream.clear()
-        stream.update(first | rest)
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
+    for where, optional in ((document, "retired"), *((pin, "gaps") for pin in document["pins"])):
+        if not where[optional]:
+            del where[optional]
+    for name in ("streams", "retired"):
+        if name in document:
+            document[name] = [_ordered(stream) for stream in document[name]]
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+    )
     return HEADER + text
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases: no reference file has any, and they are how a small file becomes a huge document."""
+class _Dumper(yaml.SafeDumper):
+    """Writes texts with characters that a reviewer cannot see in quotes, with escapes; PyYAML loses some of them."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            msg = "aliases are not used in reference files"
-            raise yaml.composer.ComposerError(None, None, msg, event.start_mark)
-        return super().compose_node(parent, index)
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        self.allow_unicode = False
+        super().write_double_quoted(text, split)
+        self.allow_unicode = True
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _ordered(stream: dict[str, Any]) -> dict[str, Any]:
+    """Put a stream's name first and its past last."""
+    before = stream.pop("before")
+    ordered = {name: stream.pop(name) for name in ("surface", "requested")} | stream
+    return ordered | {"before": before} if before else ordered

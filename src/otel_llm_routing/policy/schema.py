@@ -19,15 +19,20 @@ from pydantic import (
 
 MAX_NAME = 64
 """Characters of a surface's name: the instrumentation cuts longer ones."""
+MAX_IDENTIFIER = 256
+"""Characters of a model's identifier, or of a glob of them."""
+MAX_TEXT = 2000
+
+_COMMITMENT = r"none|https?://\S+"
 
 Severity = Literal["page", "ticket", "info"]
 
 
 def _share(value: Any) -> Any:
     """Read ``"95 %"`` and ``0.95`` alike."""
-    if isinstance(value, str) and (percent := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
+    if isinstance(value, str) and (percent := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", value)):
         return float(percent[1]) / 100
-    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"\s*\d*\.?\d+\s*", value)):
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"\s*[0-9]*\.?[0-9]+\s*", value)):
         msg = 'write a share as a percentage such as "95 %" or as a number from 0 to 1'
         raise ValueError(msg)
     return value
@@ -35,7 +40,7 @@ def _share(value: Any) -> Any:
 
 def _shown(value: str) -> str:
     if not value.isprintable():
-        msg = "unprintable characters; the instrumentation takes them out of names, so nothing would ever match"
+        msg = "unprintable characters; take them out, as the instrumentation does: with them no name ever matches"
         raise ValueError(msg)
     return value
 
@@ -45,8 +50,16 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _whole(value: Any) -> Any:
+    """Refuse ``true`` and ``1.0``, which Python takes for 1 and the instrumentation does not."""
+    if type(value) is not int:
+        msg = "not a whole number"
+        raise ValueError(msg)
+    return value
+
+
 def _commitment(value: str) -> str:
-    if value != "none" and not re.match(r"https?://\S+$", value):
+    if not re.fullmatch(_COMMITMENT, value):
         msg = "a link (https://...) to what the provider has promised, or none"
         raise ValueError(msg)
     return value
@@ -55,20 +68,42 @@ def _commitment(value: str) -> str:
 _SHARE_SCHEMA = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": 1},
-        {"type": "string", "pattern": r"^\s*0*(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%\s*$"},
-        {"type": "string", "pattern": r"^\s*(0*\.\d+|0+|0*1(\.0+)?)\s*$"},
+        {"type": "string", "pattern": r"^\s*0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"},
+        {"type": "string", "pattern": r"^\s*(0*\.[0-9]+|0+|0*1(\.0+)?)\s*$"},
     ]
 }
 """What editors are told: a share is a number or a text."""
 
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1, allow_inf_nan=False), WithJsonSchema(_SHARE_SCHEMA)]
+
+
+def _editors(most: int, pattern: str) -> WithJsonSchema:
+    """Return what editors are told of a text."""
+    return WithJsonSchema({"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern})
+
+
+_ONE_LINE = r"^\s*[^\s\u0000-\u001f\u007f][^\u0000-\u001f\u007f]*\s*$"
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME), AfterValidator(_shown)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME),
+    AfterValidator(_shown),
+    _editors(MAX_NAME, _ONE_LINE),
 ]
 Identifier = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256), AfterValidator(_shown)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_IDENTIFIER),
+    AfterValidator(_shown),
+    _editors(MAX_IDENTIFIER, _ONE_LINE),
 ]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT), _editors(MAX_TEXT, r"\S")
+]
+Commitment = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(_commitment),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*({_COMMITMENT})\s*$"}),
+]
 Identifiers = Annotated[tuple[Identifier, ...], BeforeValidator(_listed)]
 # Strict, or `tolerance: yes` would be one point.
 Points = Annotated[float, Field(ge=0.5, le=50, allow_inf_nan=False, strict=True)]
@@ -95,7 +130,7 @@ class Uses(_Strict):
     @model_validator(mode="after")
     def _once(self) -> Uses:
         if twice := sorted({name for name in self.identifiers if self.identifiers.count(name) > 1}):
-            msg = f"{twice[0]} is listed twice; a name is of one kind"
+            msg = f"{twice[0]} is listed twice; a name is of one kind, take one out"
             raise ValueError(msg)
         return self
 
@@ -109,10 +144,10 @@ class Band(_Strict):
     @model_validator(mode="after")
     def _order(self) -> Band:
         if self.min is None and self.max is None:
-            msg = "a band needs min, max or both"
+            msg = "a band needs min, max or both; write one"
             raise ValueError(msg)
         if self.min is not None and self.max is not None and self.min >= self.max:
-            msg = f"min ({self.min:.0%}) is not below max ({self.max:.0%})"
+            msg = f"min ({100 * self.min:g} %) is not below max ({100 * self.max:g} %); write the lower one as min"
             raise ValueError(msg)
         return self
 
@@ -165,7 +200,7 @@ class Surface(_Strict):
     severity: Severity | None = Field(
         None, description="The most urgent that alerts may be; page if customers see it, otherwise ticket."
     )
-    commitment: Annotated[str, AfterValidator(_commitment)] | None = Field(
+    commitment: Commitment | None = Field(
         None, description="A link to what the provider promises about changes, or none."
     )
     pin_when: Text | None = Field(None, description="In words: when to move to a pinned model.")
@@ -200,7 +235,7 @@ class SurfacePolicy(NamedTuple):
 class Policy(_Strict):
     """What each surface may run on, and why."""
 
-    version: Literal[1] = Field(description="The version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="The version of this format.")
     defaults: Defaults = Defaults()
     surfaces: dict[Name, Surface] = Field(min_length=1)
 

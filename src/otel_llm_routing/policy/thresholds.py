@@ -80,7 +80,7 @@ VANISHED_SHARE: float = _TABLE["vanished_model"]["share"]
 MODEL_DESIGN_EFFECT: float = _TABLE["largest_design_effect_of_a_model"]
 """The bursts of one model's requests are at most this, whatever the stream's are."""
 SILENT_REQUESTS: float = _TABLE["silent_surface_requests"]
-"""Requests that were to be expected, for none to be worth a word."""
+"""Independent requests that were to be expected, for none to be worth a word."""
 NO_REFERENCE_REQUESTS: float = _TABLE["no_reference_requests"]
 """Requests a week from which on a stream should have a reference."""
 LEAST_UNKNOWN: float = _TABLE["unknown_served"]["requests"]
