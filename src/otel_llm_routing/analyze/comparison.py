@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_llm_routing.analyze import shift
-from otel_llm_routing.policy.thresholds import WINDOWS, threshold
+from otel_llm_routing.policy.thresholds import (
+    MODEL_DESIGN_EFFECT,
+    SHIFT_RULES,
+    VANISHED_EXPECTED,
+    VANISHED_SHARE,
+    WINDOWS,
+    threshold,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +37,9 @@ class ServedChange(NamedTuple):
     wobble: float
     """Two standard errors of an unchanged share."""
     shifted: bool
-    """Whether the move is beyond noise: its score is over the stream's threshold."""
+    """Whether an alert rule on a window of this length would call it a shift: far enough, and beyond noise."""
+    gone: bool
+    """Whether it has no request left, where more than a few were to be expected."""
 
     @property
     def change(self) -> float | None:
@@ -57,9 +66,16 @@ def factor(seconds: float) -> float:
     return float(found)
 
 
+def least_change(seconds: float) -> float:
+    """Return the smallest change, 0 to 1, that the alert rules heed in a window of ``seconds`` or the next shorter."""
+    rules = sorted(SHIFT_RULES, key=lambda rule: rule.window.seconds)
+    fitting = [rule for rule in rules if rule.window.seconds <= seconds] or rules[:1]
+    return fitting[-1].points / 100
+
+
 def detectable(stream: ReferenceStream) -> dict[str, float]:
     """Return the smallest shift that is seen within a day and a week, 0 to 1, for the model hardest to judge."""
-    hardest = min(stream.shares.values(), key=lambda share: abs(share - 0.5))
+    shares = np.array(list(stream.shares.values()))
     limit = threshold(None, stream.days, stream.concentration)
     found = {}
     for name in ("24h", "7d"):
@@ -71,7 +87,7 @@ def detectable(stream: ReferenceStream) -> dict[str, float]:
             stream.concentration,
             window.factor,
         )
-        found[name] = float(shift.detectable(hardest, effective, limit))
+        found[name] = max(float(shift.detectable(shares, effective, limit).max()), least_change(window.seconds))
     return found
 
 
@@ -79,7 +95,7 @@ def in_words(smallest: Mapping[str, float]) -> str:
     """Return what ``detectable`` found as a sentence."""
 
     def points(share: float) -> str:
-        return "none" if share >= 1 else f"{max(share * 100, 1):.0f} points"
+        return "none" if share >= 1 else f"{share * 100:.0f} points"
 
     day, week = points(smallest["24h"]), points(smallest["7d"])
     if day == week == "none":
@@ -96,11 +112,15 @@ def compare(stream: ReferenceStream, counts: Mapping[str, int], seconds: float) 
         n, stream.requests, stream.design_effect, stream.concentration, factor(seconds)
     )
     limit = threshold(None, stream.days, stream.concentration)
+    least = least_change(seconds)
+    phi = min(stream.design_effect, MODEL_DESIGN_EFFECT)
     changes = []
     for served in dict.fromkeys([*stream.shares, *counts]):
         c, p = counts.get(served, 0), stream.shares.get(served)
-        far = n > 0 and float(shift.score(c, n, p or 0.0, effective)) > limit
+        moved = n > 0 and abs(c / n - (p or 0.0)) >= least
+        far = moved and float(shift.score(c, n, p or 0.0, effective)) > limit
+        gone = c == 0 and (p or 0.0) >= VANISHED_SHARE and n * (p or 0.0) / phi > VANISHED_EXPECTED
         wobble = float(shift.wobble(p or 0.0, effective)) if n else math.inf
-        changes.append(ServedChange(served, p, c / n if n else None, c, min(wobble, 1.0), far))
+        changes.append(ServedChange(served, p, c / n if n else None, c, min(wobble, 1.0), far, gone))
     changes.sort(key=lambda change: (-abs(change.change or 0), change.served))
     return StreamChange(stream.surface, stream.requested, n, tuple(changes), detectable(stream))

@@ -47,6 +47,8 @@ class History:
         self.size = size
         self.known: dict[Known, NDArray[np.float64]] = defaultdict(self._empty)
         self.unknown: dict[Unknown, NDArray[np.float64]] = defaultdict(self._empty)
+        self.last: int | None = None
+        """The last slice that holds requests, also cached and failed ones; None: there are none."""
 
     def _empty(self) -> NDArray[np.float64]:
         return np.zeros(self.size)
@@ -55,7 +57,11 @@ class History:
         """Count what a source yields; what lies outside is left out."""
         for count in counts:
             at = int((count.start - self.start) // self.step)
-            if count.cached or not 0 <= at < self.size:
+            if not 0 <= at < self.size:
+                continue
+            if self.last is None or at > self.last:
+                self.last = at
+            if count.cached:
                 continue
             if count.match in KNOWN_MATCHES:
                 key = Known(count.surface, count.requested, count.served, count.match, count.kind)
@@ -64,11 +70,11 @@ class History:
                 self.unknown[Unknown(count.surface, count.requested, count.kind)][at] += count.requests
 
     def streams(self) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
-        """Return the known requests of each (surface, requested identifier), by served model."""
+        """Return the known requests of each (surface, requested identifier), by served model; not to be written to."""
         found: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
         for key, counts in self.known.items():
             models = found.setdefault((key.surface, key.requested), {})
-            models[key.served] = models[key.served] + counts if key.served in models else counts.copy()
+            models[key.served] = models[key.served] + counts if key.served in models else counts
         return found
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.001
 """A reference share is taken to be at least this and at most one minus this: nobody is sure of never or always."""
+HALVINGS = 30
+"""Steps of the search for a change: to 1e-9."""
 
 
 def effective_requests(
@@ -52,7 +54,21 @@ def wobble(share: ArrayLike, effective: ArrayLike) -> NDArray[np.float64]:
 
 
 def detectable(share: ArrayLike, effective: ArrayLike, threshold: float) -> NDArray[np.float64]:
-    """Return the smallest change of a share that reaches ``threshold``: √(2L·p(1-p)/n_eff), 0 to 1."""
-    p = np.clip(np.asarray(share, dtype=np.float64), LEAST_SHARE, 1 - LEAST_SHARE)
-    with np.errstate(divide="ignore"):
-        return np.minimum(np.sqrt(2 * threshold * p * (1 - p) / np.asarray(effective, dtype=np.float64)), 1.0)
+    """Return the smallest change of a share, 0 to 1, whose score is ``threshold``; 1 where there is none.
+
+    It is the change towards one half, the harder one to see. √(2L·p(1-p)/n_eff) comes close where the change is small,
+    and is too small where the share is near 0 or 1.
+    """
+    p, n = np.broadcast_arrays(
+        np.clip(np.asarray(share, dtype=np.float64), LEAST_SHARE, 1 - LEAST_SHARE),
+        np.asarray(effective, dtype=np.float64),
+    )
+    rare = np.minimum(p, 1 - p)  # the score is the same for the rest of the stream
+    logit = np.log(rare / (1 - rare))
+    low, high = np.zeros(p.shape), 1 - rare
+    for _ in range(HALVINGS):
+        change = (low + high) / 2
+        now = rare + change
+        seen = n / 2 * change * (np.log(now / (1 - now)) - logit) > threshold
+        low, high = np.where(seen, low, change), np.where(seen, change, high)
+    return np.where(high < 1 - rare, high, 1.0)

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.cli.failure import fail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def replace(texts: Mapping[Path, str]) -> None:
-    """Write every text to its path; where one cannot be written, say so, and leave all files as they were."""
+    """Write every text to its path; where one cannot be written, say so, and leave all files as they were.
+
+    Others see the old text or the new one, whoever else writes and whenever the program is killed. A link is followed,
+    and the file keeps its permissions.
+    """
     parts: list[tuple[Path, Path]] = []
     path = None
     try:
         for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(path.name + ".part")
-            parts.append((part, path))
-            part.write_text(text, "utf-8")
-        for part, path in parts:
-            part.replace(path)
+            target = Path(os.path.realpath(path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # A name of our own: two programs that write one part would mix their texts.
+            part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+            parts.append((part, target))
+            with part.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                part.chmod(target.stat().st_mode & 0o777)
+        for part, target in parts:
+            part.replace(target)
     except OSError as error:
         for part, _ in parts:
             part.unlink(missing_ok=True)
         fail(f"{path}: cannot be written ({error.strerror}); check the folder and its permissions")
+    except BaseException:
+        for part, _ in parts:
+            part.unlink(missing_ok=True)
+        raise

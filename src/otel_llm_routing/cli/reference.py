@@ -17,9 +17,12 @@ from otel_llm_routing.analyze.sources import SourceError, open_source
 from otel_llm_routing.analyze.window import moment, utc
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
+from otel_llm_routing.policy.thresholds import FULL_DAYS
 
 if TYPE_CHECKING:
-    from otel_llm_routing.analyze.comparison import StreamChange
+    from otel_llm_routing.analyze.comparison import ServedChange, StreamChange
+    from otel_llm_routing.analyze.reference import StreamNote
+    from otel_llm_routing.analyze.sources import Source
     from otel_llm_routing.policy.reference import Reference
 
 app = typer.Typer(
@@ -28,6 +31,10 @@ app = typer.Typer(
 
 SOURCE = "Where counts come from: sqlite:PATH or prometheus:URL."
 ABSENT = "\N{EN DASH}"
+NOT_SAID = "(not said)"
+DEFAULT = Path("reference.yaml")
+GAPS = 5
+"""Days without counts that are listed."""
 
 
 @app.command()
@@ -39,26 +46,31 @@ def pin(
     surface: Annotated[
         list[str] | None, typer.Option(help="Pin only this surface anew; may be given several times.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file; its history is kept.")] = Path(
-        "reference.yaml"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file; its history is kept.")] = DEFAULT,
 ) -> None:
     """Write the mix of the last weeks, and how much it wobbles, to a file that is reviewed and committed."""
     from otel_llm_routing.analyze import reference as pinning  # noqa: PLC0415  (NumPy takes its time)
-    from otel_llm_routing.policy.reference import ReferenceFileError, dump, load  # noqa: PLC0415
+    from otel_llm_routing.policy.reference import (  # noqa: PLC0415
+        NoReferenceFileError,
+        ReferenceFileError,
+        dump,
+        load,
+    )
 
     if not reason.strip():
         fail("--reason is empty; say why this mix is what you want, for whoever reviews it")
     now = time.time()
+    end = _moment(until, now, "--until") if until else now
+    if end > now:
+        fail("--until is in the future; a reference is of weeks that have been")
     try:
-        end = moment(until, now) if until else now
-    except ValueError as error:
-        fail(f"--until {error}")
-    console = Console(stderr=True)
-    try:
-        before = load(output) if output.exists() else None
-        with console.status("") as status:
-            made, skipped = pinning.pin(
+        held = _content(output)
+        try:
+            before = load(output)
+        except NoReferenceFileError:
+            before = None
+        with Console(stderr=True).status("") as status:
+            found = pinning.pin(
                 open_source(source),
                 name=source,
                 reason=reason,
@@ -71,23 +83,36 @@ def pin(
             )
     except (SourceError, ReferenceFileError, pinning.PinError) as error:
         fail(error)
-    replace({output: dump(made)})
-    act = made.pins[-1]
-    pinned = [stream for stream in made.streams if stream.pin == act.id]
-    typer.echo(f"{output}: pinned {len(pinned)} streams of {utc(act.start.timestamp())} to {utc(act.end.timestamp())}")
-    for without in skipped:
-        typer.echo(f"no reference for {without.surface} / {without.requested or '(not said)'}: {without.reason}")
-    was = set() if before is None else {(s.surface, s.requested) for s in before.streams}
-    for stream in made.retired:
-        if (stream.surface, stream.requested) in was:
-            typer.echo(
-                f"retired {stream.surface} / {stream.requested or '(not said)'}: too few requests in this period"
-            )
+    if _content(output) != held:
+        fail(f"{output}: somebody else has written it meanwhile; nothing was written, pin again")
+    replace({output: dump(found.reference)})
+    act = found.reference.pins[-1]
+    pinned = [stream for stream in found.reference.streams if stream.pin == act.id]
+    period = f"{utc(act.start.timestamp())} to {utc(act.end.timestamp())}"
+    typer.echo(f"{output}: pinned {_many(len(pinned), 'stream')} of {period}")
+    if act.gaps:
+        listed = ", ".join(str(day) for day in act.gaps[:GAPS]) + (", ..." if len(act.gaps) > GAPS else "")
+        typer.echo(f"no counts of anything on {_many(len(act.gaps), 'day')}, left out: {listed}")
+    short = [stream for stream in pinned if stream.days < FULL_DAYS]
+    if short:
+        least = min(stream.days for stream in short)
+        typer.echo(
+            f"{_many(len(short), 'stream')} with fewer than {FULL_DAYS} days, down to {least:g}: alerts on them are "
+            f"slower until you pin {FULL_DAYS} days or more"
+        )
+    retired = {(note.surface, note.requested) for note in found.retired}
+    for note in found.retired:
+        typer.echo(f"retired {_stream(note)}: {note.text}")
+    for note in found.skipped:
+        if (note.surface, note.requested) not in retired:
+            typer.echo(f"no reference for {_stream(note)}: {note.text}")
+    for note in found.restless:
+        typer.echo(f"restless {_stream(note)}: {note.text}")
 
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a reference: shares, noise, the smallest shift that would be seen, and who pinned it why."""
@@ -103,15 +128,16 @@ def show(
     console = Console()
     for act in reference.pins:
         period = f"{utc(act.start.timestamp())} to {utc(act.end.timestamp())}"
-        console.print(Text(f"pin {act.id}  {utc(act.at.timestamp())}  {period}  {act.source}\n       {act.reason}"))
+        console.print(_text(f"pin {act.id}  {utc(act.at.timestamp())}  {period}  {act.source}"))
+        console.print(_text(f"       {act.reason}"))
     table = _table("surface", "requested → served", "share", "wobbles by", "requests", "pin")
     for stream in reference.streams:
-        name = Text(stream.surface)
+        name = _text(stream.surface)
         for served, share in stream.shares.items():
             own = 100 * (share * (1 - share) / stream.concentration) ** 0.5
             table.add_row(
                 name,
-                Text(f"{stream.requested or '(not said)'} → {served}"),
+                _text(f"{stream.requested or NOT_SAID} → {served}"),
                 f"{share:.1%}",
                 f"±{2 * own:.1f}",
                 str(round(share * stream.requests)),
@@ -121,68 +147,95 @@ def show(
         table.add_row("", Text(in_words(detectable(stream)), style="dim"), "", "", "", "")
         table.add_section()
     console.print(table)
+    for stream in reference.retired:
+        by = "" if stream.retired_by is None else f" by pin {stream.retired_by}"
+        console.print(_text(f"retired{by}: {stream.surface} / {stream.requested or NOT_SAID}"))
 
 
 @app.command()
 def diff(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")],
     source: Annotated[str, typer.Option(help=SOURCE)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = DEFAULT,
     since: Annotated[str, typer.Option(help="A time back (24h, 7d) or a UTC time.")] = "7d",
+    until: Annotated[str, typer.Option(help="The same; the default is now.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what moved since the reference was pinned, in points, beside what is normal."""
-    from otel_llm_routing.analyze.comparison import compare, in_words  # noqa: PLC0415
-    from otel_llm_routing.analyze.shares import mix  # noqa: PLC0415
+    """Print what moved since the reference was pinned, in points, beside what is normal.
+
+    Exits with 1 where the source has no requests with a known served model in that time.
+    """
+    from otel_llm_routing.analyze.comparison import compare  # noqa: PLC0415
 
     reference = _load(file)
     now = time.time()
+    start = _moment(since, now, "--since")
+    end = _moment(until, now, "--until") if until else now
+    if start >= end:
+        fail("--since is not before --until" if until else "--since is not in the past")
     try:
-        start = moment(since, now)
-    except ValueError as error:
-        fail(f"--since {error}")
-    if start >= now:
-        fail("--since is not in the past")
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    try:
-        for surface in mix(open_source(source), start, now):
-            for share in surface.served:
-                of = counts.setdefault((surface.surface, share.requested), {})
-                of[share.served] = of.get(share.served, 0) + share.requests
+        counts = _counts(open_source(source), start, end)
     except SourceError as error:
         fail(error)
-    changes = [compare(s, counts.pop((s.surface, s.requested), {}), now - start) for s in reference.streams]
+    empty = not counts
+    changes = [compare(s, counts.pop((s.surface, s.requested), {}), end - start) for s in reference.streams]
     if as_json:
-        typer.echo(json.dumps(_document(changes, counts, start, now), indent=2))
-        return
+        typer.echo(json.dumps(_document(changes, counts, start, end), indent=2))
+    else:
+        _print(changes, counts, start, end)
+    if empty:
+        typer.echo(
+            "otel-llm-routing: no requests with a known served model in this time; otel-llm-routing report shows what "
+            "the source holds",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
+def _print(
+    changes: list[StreamChange], unknown: dict[tuple[str, str], dict[str, int]], start: float, end: float
+) -> None:
+    from otel_llm_routing.analyze.comparison import in_words  # noqa: PLC0415
+
     table = _table("surface", "requested → served", "reference", "now", "points", "normal", "")
     for change in changes:
-        name = Text(change.surface)
+        name = _text(change.surface)
         for served in change.served:
-            route = Text(f"{change.requested or '(not said)'} → {served.served}")
-            moved = "" if served.change is None else f"{served.change * 100:+.1f}"
             table.add_row(
                 name,
-                route,
+                _text(f"{change.requested or NOT_SAID} → {served.served}"),
                 ABSENT if served.reference is None else f"{served.reference:.1%}",
                 ABSENT if served.now is None else f"{served.now:.1%}",
-                moved,
+                "" if served.change is None else f"{served.change * 100:+.1f}",
                 f"±{served.wobble * 100:.1f}" if served.reference is not None and change.requests else "",
-                Text(_mark(served.reference, served.shifted, served.requests), style="bold red"),
+                Text(_mark(served), style="bold red"),
             )
             name = Text("")
         note = in_words(change.detectable) if change.requests else "no requests with a known served model"
         table.add_row("", Text(note, style="dim"), "", "", "", "", "")
         table.add_section()
     console = Console()
+    console.print(f"{utc(start)} to {utc(end)}", highlight=False)
     console.print(table)
-    for name_, requested in sorted(counts):
-        console.print(Text(f"no reference: {name_} / {requested or '(not said)'}"))
+    for surface, requested in sorted(unknown):
+        console.print(_text(f"no reference: {surface} / {requested or NOT_SAID}"))
 
 
-def _mark(reference: float | None, shifted: bool, requests: int) -> str:
-    if reference is None:
-        return "new" if requests else ""
-    return "shifted" if shifted else ""
+def _mark(served: ServedChange) -> str:
+    if served.reference is None:
+        return "new"
+    return "gone" if served.gone else "shifted" if served.shifted else ""
+
+
+def _counts(source: Source, start: float, end: float) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the requests by served model of each (surface, requested identifier)."""
+    from otel_llm_routing.analyze.shares import mix  # noqa: PLC0415
+
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for surface in mix(source, start, end):
+        for share in surface.served:
+            of = counts.setdefault((surface.surface, share.requested), {})
+            of[share.served] = of.get(share.served, 0) + share.requests
+    return counts
 
 
 def _document(
@@ -204,6 +257,33 @@ def _document(
         ],
         "without_reference": [{"surface": s, "requested": r, "served": of} for (s, r), of in sorted(unknown.items())],
     }
+
+
+def _moment(text: str, now: float, option: str) -> float:
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        fail(f"{option} {error}")
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _stream(note: StreamNote) -> str:
+    return f"{_text(note.surface)} / {_text(note.requested or NOT_SAID)}"
+
+
+def _text(text: str) -> Text:
+    """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
+    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 def _load(file: Path) -> Reference:
