@@ -1,16 +1,19 @@
 """Which alerts the rules raise, computed from counts: for cron, for CI, and to try a policy on the past.
 
-Conditions are those of the generated rules, at every slice of a history; how long they must hold is left out.
+Conditions are those of the generated rules, at every slice of a history; ``firing`` adds how long they must hold.
 """
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from otel_llm_routing.analyze import shift
 from otel_llm_routing.models import SUBSTITUTED
+from otel_llm_routing.models.rules import ALIAS, ROUTER
 from otel_llm_routing.policy.schema import glob_matches
 from otel_llm_routing.policy.thresholds import (
     ALERTS,
@@ -44,8 +47,11 @@ BAND_WINDOWS = (WINDOWS["1h"], WINDOWS["24h"])
 WEEK = WINDOWS["7d"].slices
 HALF = 0.5
 """Of a request: below it there is none."""
-SPAN = WINDOWS["7d"].seconds + WINDOWS["24h"].seconds
-"""Seconds of history that a verdict looks at."""
+OTHER = "other"
+"""What surfaces and models past a process's limit are counted as."""
+SPAN = WINDOWS["7d"].seconds + WINDOWS["24h"].seconds + max(rule.hold + rule.keep for rule in ALERTS.values())
+"""Seconds of history that a verdict looks at: the longest window, a day at this time a week ago, and for how long an
+alert may have been held back or kept."""
 
 
 class Verdict(NamedTuple):
@@ -72,6 +78,26 @@ def rolling(counts: NDArray[np.float64], slices: int) -> NDArray[np.float64]:
     return summed
 
 
+def firing(verdict: Verdict) -> NDArray[np.bool_]:
+    """Return whether the alert fires, slice by slice, as Prometheus decides it when it evaluates at every slice.
+
+    It fires once its condition has held for its ``hold``, and goes on for its ``keep`` from the first slice on at which
+    the condition no longer holds; a condition that comes back in that time need not be held anew. Source: ``Eval`` in
+    ``rules/alerting.go`` of Prometheus.
+    """
+    rule = ALERTS[verdict.alert, verdict.window]
+    hold, keep = math.ceil(rule.hold / SLICE), math.ceil(rule.keep / SLICE)
+    fires = np.zeros(len(verdict.active), dtype=bool)
+    edges = np.flatnonzero(np.diff(verdict.active, prepend=False, append=False))
+    kept_until = -1
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        first = begin if begin <= kept_until else begin + hold
+        if first < end:
+            kept_until = end + keep
+            fires[first:kept_until] = True
+    return fires
+
+
 def evaluate(history: History, plan: Plan) -> list[Verdict]:
     """Return every condition that holds at some slice of ``history``, whose step must be a slice's."""
     if history.step != SLICE:
@@ -93,9 +119,26 @@ class _Judge:
                 models.setdefault(served, self.zero)
         self.named = {surface.name: surface for surface in plan.surfaces}
         self.referenced = {(s.surface, s.requested): s for s in plan.streams}
-        self.surfaces = list(
-            dict.fromkeys([*self.named, *(s for s, _ in self.streams), *(key.surface for key in history.unknown)])
-        )
+        self.of: dict[str, list[dict[str, NDArray[np.float64]]]] = {name: [] for name in self.named}
+        """The streams of each surface."""
+        for (surface, _), models in self.streams.items():
+            self.of.setdefault(surface, []).append(models)
+        self.unknown: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        for nameless, counts in history.unknown.items():
+            self.of.setdefault(nameless.surface, [])
+            self.unknown[nameless.surface].append(counts)
+        self.moving: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
+        """Requests of each surface for an alias or a router, by that name."""
+        both: list[tuple[Known | Unknown, NDArray[np.float64]]] = [*history.known.items(), *history.unknown.items()]
+        for key, counts in both:
+            if key.kind in (ALIAS, ROUTER) and key.surface in self.named and self.named[key.surface].pinned:
+                found = self.moving[key.surface]
+                found[key.requested] = found.get(key.requested, self.zero) + counts
+        self.daily: dict[str, float] = defaultdict(float)
+        """Independent requests a day of each surface when the reference was pinned."""
+        for stream in plan.streams:
+            phi = min(stream.design_effect, MODEL_DESIGN_EFFECT)
+            self.daily[stream.surface] += stream.requests / stream.days / phi
 
     def all(self) -> Iterator[Verdict]:
         for key, models in self.streams.items():
@@ -144,12 +187,7 @@ class _Judge:
                 yield _verdict("LLMRoutingServedModelVanished", key, gone, self.zero + p, served)
 
     def _bands(self, surface: SurfacePlan) -> Iterator[Verdict]:
-        mine = [
-            (served, c)
-            for (name, _), models in self.streams.items()
-            if name == surface.name
-            for served, c in models.items()
-        ]
+        mine = [one for models in self.of[surface.name] for one in models.items()]
         total = sum((counts for _, counts in mine), self.zero)
         for edge in surface.edges:
             counts = sum((c for served, c in mine if glob_matches(edge.glob, served)), self.zero)
@@ -166,16 +204,7 @@ class _Judge:
                 yield _verdict(alert, (surface.name, ""), active, share, window=window, band=edge.glob)
 
     def _unpinned(self, surface: SurfacePlan) -> Iterator[Verdict]:
-        moving = ("alias", "router")
-        found: dict[str, NDArray[np.float64]] = {}
-        both: list[tuple[Known | Unknown, NDArray[np.float64]]] = [
-            *self.history.known.items(),
-            *self.history.unknown.items(),
-        ]
-        for key, counts in both:
-            if key.surface == surface.name and key.kind in moving:
-                found[key.requested] = found.get(key.requested, self.zero) + counts
-        for requested, counts in found.items():
+        for requested, counts in self.moving[surface.name].items():
             hour = rolling(counts, WINDOWS["1h"].slices)
             yield _verdict("LLMRoutingUnpinnedTraffic", (surface.name, requested), hour > 0, hour)
 
@@ -191,36 +220,36 @@ class _Judge:
 
     def _measurement(self) -> Iterator[Verdict]:
         hours, day = WINDOWS["6h"], WINDOWS["24h"]
-        everything = self.zero
-        for name in self.surfaces:
-            known = sum((self._total(m) for (s, _), m in self.streams.items() if s == name), self.zero)
-            unknown = sum((c for key, c in self.history.unknown.items() if key.surface == name), self.zero)
-            everything = everything + known + unknown
+        everything, nameless = self.zero, self.zero
+        for name, streams in self.of.items():
+            unknown = sum(self.unknown[name], self.zero)
+            requests = sum((self._total(models) for models in streams), unknown)
+            everything = everything + requests
+            if name == "unknown":
+                nameless = requests
             lost = rolling(unknown, hours.slices)
-            share = _ratio(lost, rolling(known + unknown, hours.slices))
+            share = _ratio(lost, rolling(requests, hours.slices))
             limit = self.named[name].unknown_limit if name in self.named else self.plan.unknown_limit
             over = (share > limit) & (lost >= LEAST_UNKNOWN)
             yield _verdict("LLMRoutingServedModelUnknown", (name, ""), over, share)
-            yield self._silent(name, known + unknown)
+            yield self._silent(name, requests)
         for key, models in self.streams.items():
-            for served, counts in models.items():
-                if "other" in (*key, served):
-                    hour = rolling(counts, WINDOWS["1h"].slices)
-                    yield _verdict("LLMRoutingSeriesOverflow", key, hour > 0, hour)
-        if "unknown" in self.surfaces:
-            nameless = sum((self._total(m) for (s, _), m in self.streams.items() if s == "unknown"), self.zero)
-            nameless = nameless + sum((c for k, c in self.history.unknown.items() if k.surface == "unknown"), self.zero)
-            share = _ratio(rolling(nameless, day.slices), rolling(everything, day.slices))
-            yield _verdict("LLMRoutingUnknownSurface", ("unknown", ""), share > UNKNOWN_SURFACE_LIMIT, share)
+            merged = models if OTHER in key else {OTHER: models[OTHER]} if OTHER in models else {}
+            if merged:
+                hour = rolling(self._total(merged), WINDOWS["1h"].slices)
+                yield _verdict("LLMRoutingSeriesOverflow", key, hour > 0, hour)
+        share = _ratio(rolling(nameless, day.slices), rolling(everything, day.slices))
+        yield _verdict("LLMRoutingUnknownSurface", ("unknown", ""), share > UNKNOWN_SURFACE_LIMIT, share)
 
-    def _silent(self, name: str, counts: NDArray[np.float64]) -> Verdict:
-        hours, day = rolling(counts, WINDOWS["6h"].slices), rolling(counts, WINDOWS["24h"].slices)
-        daily = sum(s.requests / s.days for s in self.plan.streams if s.surface == name)
+    def _silent(self, name: str, requests: NDArray[np.float64]) -> Verdict:
+        hours, day = rolling(requests, WINDOWS["6h"].slices), rolling(requests, WINDOWS["24h"].slices)
         rested, busy = np.zeros((2, self.history.size), dtype=bool)
         if (old := self.history.size - WEEK) > 0:
             rested[WEEK:] = day[:old] <= 0
-            busy[WEEK:] = hours[:old] > SILENT_REQUESTS
-        silent = ((day <= 0) & (daily >= SILENT_REQUESTS) & ~rested) | ((hours <= 0) & busy)
+            busy[WEEK:] = hours[:old] > SILENT_REQUESTS * MODEL_DESIGN_EFFECT
+        looked = np.arange(self.history.size) >= WINDOWS["24h"].slices
+        expected = looked & (self.daily[name] >= SILENT_REQUESTS) & ~rested
+        silent = ((day <= 0) & expected) | ((hours <= 0) & busy)
         return _verdict("LLMRoutingSurfaceSilent", (name, ""), silent, self.zero)
 
     def _total(self, models: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

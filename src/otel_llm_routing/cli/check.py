@@ -1,0 +1,129 @@
+"""``otel-llm-routing check``: the alerts of the generated rules, once, for cron and CI."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otel_llm_routing.analyze.sources import SourceError, open_source
+from otel_llm_routing.analyze.window import moment, utc
+from otel_llm_routing.cli.failure import fail
+
+if TYPE_CHECKING:
+    from otel_llm_routing.analyze.check import Checked
+    from otel_llm_routing.policy.plan import Plan
+
+POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
+STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
+
+
+def check(
+    source: Annotated[str, typer.Option(help="Where counts come from: sqlite:PATH or prometheus:URL.")],
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The reference file.", show_default=f"{REFERENCE}, if there is one")
+    ] = None,
+    at: Annotated[str, typer.Option(help="When: a time back (3d) or a UTC time (2026-11-01T00:00); now.")] = "",
+    level: Annotated[
+        Literal["page", "ticket", "info"], typer.Option(help="The least severity that makes it exit with 1.")
+    ] = "ticket",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which alerts the generated rules would have firing now. Exits with 1 if one is as severe as --level."""
+    from otel_llm_routing.analyze import check as checking  # noqa: PLC0415  (NumPy takes its time)
+    from otel_llm_routing.policy.plan import LEVELS  # noqa: PLC0415
+
+    now = time.time()
+    try:
+        when = moment(at, now) if at else now
+    except ValueError as error:
+        fail(f"--at {error}")
+    plan = _plan(policy, reference)
+    try:
+        opened = open_source(source)
+        checked = checking.check(opened, plan, when)
+        extent = opened.extent() if checked.last is None else None
+    except SourceError as error:
+        fail(error)
+    if checked.last is None:
+        held = (
+            "none were ever received" if extent is None else f"there are some from {utc(extent[0])} to {utc(extent[1])}"
+        )
+        fail(f"no calls between {utc(checked.start)} and {utc(checked.end)}, so nothing can be judged; {held}")
+    if as_json:
+        typer.echo(json.dumps(checking.as_json(checked), indent=2))
+    else:
+        _show(checked)
+    if any(LEVELS.index(alert.severity) <= LEVELS.index(level) for alert in checked.alerts):
+        raise typer.Exit(1)
+
+
+def _plan(policy: Path | None, reference: Path | None) -> Plan:
+    """Put the two files together. One that is not named and not there is done without, and that is said."""
+    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
+    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
+    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
+    from otel_llm_routing.policy.plan import plan  # noqa: PLC0415
+
+    policy_file = policy or (POLICY if POLICY.exists() else None)
+    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
+    if policy_file is None and reference_file is None:
+        fail(
+            f"there is neither {POLICY} nor {REFERENCE} here; name them with --policy and --reference, or write them "
+            "with otel-llm-routing policy init and otel-llm-routing reference pin"
+        )
+    if policy_file is None:
+        _note(f"{POLICY}: no such file; without it nothing is declared: no bands, pins, owners or tolerances")
+    if reference_file is None:
+        _note(f"{REFERENCE}: no such file; without it no shift, new or vanished model is seen")
+    try:
+        return plan(
+            None if policy_file is None else loading.load(policy_file),
+            None if reference_file is None else pinned.load(reference_file),
+        )
+    except (PolicyError, pinned.ReferenceFileError) as error:
+        fail(error)
+
+
+def _note(message: str) -> None:
+    typer.echo(f"otel-llm-routing: {message}", err=True)
+
+
+def _show(checked: Checked) -> None:
+    from otel_llm_routing.analyze.alert_text import sentence  # noqa: PLC0415
+
+    if checked.alerts:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("severity", no_wrap=True)
+        table.add_column("owner", overflow="fold")
+        table.add_column("surface", overflow="fold")
+        table.add_column("alert", overflow="fold", min_width=30)
+        for alert in checked.alerts:
+            # Names come from outside: as Text they cannot be taken for markup.
+            said = Text(alert.alert, style="bold").append(f"\n{sentence(alert)}", style="not bold")
+            if not alert.holds:
+                said.append(" It no longer holds, and is kept for a while.", style="dim not bold")
+            severity = Text(alert.severity, style=STYLES[alert.severity])
+            table.add_row(severity, Text(alert.owner), Text(alert.surface), said)
+            table.add_section()
+        Console().print(table)
+    seen = len(checked.surfaces)
+    judged = f"{seen} surface{'' if seen == 1 else 's'}"
+    last = utc(checked.last or 0)
+    if checked.stale:
+        hours = (checked.end - (checked.last or 0)) / 3600
+        typer.echo(f"{judged}, no request since {last}, {hours:.0f} hours before: calm would mean nothing")
+    elif checked.alerts:
+        typer.echo(f"{judged}, alerts: {len(checked.alerts)}; requests up to {last}")
+    else:
+        typer.echo(f"{judged}, nothing to report; requests up to {last}")
