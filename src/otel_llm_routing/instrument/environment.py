@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.instrument.guard import once
+from otel_llm_routing.instrument.patterns import kind_and_glob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DISABLED_SDKS = "OTEL_LLM_ROUTING_DISABLED_SDKS"
 SURFACE = "OTEL_LLM_ROUTING_SURFACE"
 SURFACES = "OTEL_LLM_ROUTING_SURFACES"
+POLICY = "OTEL_LLM_ROUTING_POLICY"
 BAGGAGE_SURFACES = "OTEL_LLM_ROUTING_BAGGAGE_SURFACES"
 MAX_SURFACES = "OTEL_LLM_ROUTING_MAX_SURFACES"
 MAX_MODELS = "OTEL_LLM_ROUTING_MAX_MODELS"
@@ -30,14 +32,12 @@ class Settings:
     """Names of SDK packages, lower case, that are left alone."""
     default_surface: str | None = None
     surface_rules: tuple[tuple[str, str, str], ...] = ()
-    """``(surface, kind, pattern)``; kind is one of ``route task message rpc faas name``."""
+    """``(surface, kind, pattern)``, the first that matches wins; kind is one of ``route task message rpc faas name``.
+    Those of the environment come before those of the policy file."""
     baggage_surfaces: frozenset[str] = frozenset()
     """Surfaces that baggage may name. Empty: baggage is not read."""
     max_surfaces: int = 200
     max_models: int = 200
-
-
-RULE_KINDS = ("route", "task", "message", "rpc", "faas", "name")
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
@@ -46,7 +46,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         disabled_sdks=frozenset(_words(env.get(DISABLED_SDKS, "").lower())),
         default_surface=env.get(SURFACE, "").strip() or None,
-        surface_rules=parse_rules(env.get(SURFACES, "")),
+        surface_rules=parse_rules(env.get(SURFACES, "")) + _policy_rules(env.get(POLICY, "").strip()),
         baggage_surfaces=frozenset(_words(env.get(BAGGAGE_SURFACES, ""))),
         max_surfaces=_positive(env, MAX_SURFACES, 200),
         max_models=_positive(env, MAX_MODELS, 200),
@@ -64,13 +64,16 @@ def parse_rules(text: str) -> tuple[tuple[str, str, str], ...]:
         if not equals or not name.strip() or not patterns.strip():
             once(f"{SURFACES}: {part!r} is not of the form surface=pattern; it is ignored")
             continue
-        for raw in _words(patterns):
-            kind, colon, pattern = raw.partition(":")
-            if colon and kind in RULE_KINDS:
-                rules.append((name.strip(), kind, pattern))
-            else:
-                rules.append((name.strip(), "route", raw))
+        rules += [(name.strip(), *kind_and_glob(pattern)) for pattern in _words(patterns)]
     return tuple(rules)
+
+
+def _policy_rules(path: str) -> tuple[tuple[str, str, str], ...]:
+    if not path:
+        return ()
+    from otel_llm_routing.instrument import policy_file  # noqa: PLC0415  (it costs something, and most have no file)
+
+    return policy_file.rules(path)
 
 
 def _words(text: str) -> list[str]:

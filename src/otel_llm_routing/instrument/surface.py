@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import baggage
@@ -167,7 +168,12 @@ class SurfaceResolver:
     __slots__ = ("_baggage", "_cap", "_default", "_rules")
 
     def __init__(self, settings: Settings) -> None:
-        self._rules = tuple((cleaned, kind, p) for s, kind, p in settings.surface_rules if (cleaned := clean(s)))
+        # Compiled here: with hundreds of patterns, fnmatch of Python 3.10 would compile every one of them in each call.
+        self._rules = tuple(
+            (cleaned, kind, re.compile(translate(glob)).match)
+            for s, kind, glob in settings.surface_rules
+            if (cleaned := clean(s))
+        )
         self._default = clean(settings.default_surface)
         self._baggage = settings.baggage_surfaces
         self._cap = Cap(settings.max_surfaces)
@@ -190,8 +196,8 @@ class SurfaceResolver:
             if carried in self._baggage:
                 return self._cap(carried), "baggage"
         if root is not None:
-            for name, kind, pattern in self._rules:
-                if any(fnmatchcase(value, pattern) for value in _values(kind, root_name, root)):
+            for name, kind, matches in self._rules:
+                if any(matches(value) for value in _values(kind, root_name, root)):
                     return self._cap(name), "rule"
             for kind in _ROUTE_KINDS:
                 for value in _named(kind, root_name, root):
