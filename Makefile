@@ -17,21 +17,34 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-.PHONY: help demo test check format compat clean
+.PHONY: help demo test tools check generate bench format compat clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: $(STAMP) ## watch the model mix of three surfaces shift (SCENARIO=relax|pool-swap|new-model|steady)
 	@PYTHONPATH=examples $(BIN)/python -m demo --scenario $(SCENARIO) $(ARGS)
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) tools ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+tools: ## build Prometheus, Alertmanager and vmalert, which tests run, where there is Go (some minutes, once)
+	@if command -v go >/dev/null; then tools/build.sh; else \
+	  echo "make: Go is not installed; the tests that run Prometheus and Alertmanager are skipped" >&2; fi
+
+bench: $(STAMP) tools ## measure what the rules of 1,000 surfaces cost a Prometheus (some minutes)
+	@PYTHONPATH=tests/alerting $(BIN)/python benchmarks/rule_cost.py $(ARGS)
 
 check: $(STAMP) ## formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+generate: $(STAMP) ## write the rules and the Alertmanager configuration of examples/policy to collector/rules
+	@$(BIN)/otel-llm-routing generate prometheus --policy examples/policy/policy.yaml \
+	  --reference examples/policy/reference.yaml --kubernetes -o collector/rules $(ARGS)
+	@$(BIN)/otel-llm-routing generate prometheus --generic -o collector/rules $(ARGS)
+	@$(BIN)/otel-llm-routing generate alertmanager --policy examples/policy/policy.yaml -o collector/rules $(ARGS)
 
 format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff format .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -73,9 +73,12 @@ def wait_for(what, condition, seconds=30.0):
     """Return what ``condition`` returns as soon as that is true; fail with ``what`` after some time."""
     end = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(OSError):
+        try:
             if found := condition():
                 return found
+        except OSError as error:
+            if getattr(error, "code", 0) == HTTPStatus.BAD_REQUEST:
+                raise
         if time.monotonic() > end:
             pytest.fail(f"no {what} within {seconds:.0f} s")
         time.sleep(0.05)

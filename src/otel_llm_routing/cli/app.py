@@ -16,7 +16,7 @@ from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources import SourceError, open_source
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
 from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli import models, reference
+from otel_llm_routing.cli import check, generate, models, policy, reference
 from otel_llm_routing.cli.failure import fail
 
 app = typer.Typer(
@@ -25,8 +25,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(generate.app, name="generate")
 app.add_typer(models.app, name="models")
+app.add_typer(policy.app, name="policy")
 app.add_typer(reference.app, name="reference")
+app.command()(check.check)
 
 
 def _version(value: bool) -> None:

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from otel_llm_routing.generate.promql import REQUESTED, SERVED, SURFACE, Clock, quote
+from otel_llm_routing.generate.promql import REQUESTED, SERVED, SURFACE, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ def render(policy: Policy, divide: float = 1) -> str:
         "  routes:",
         f"    - receiver: {_receiver(slugs[default], 'ticket')}",
         "      matchers:",
-        f"        - {_scalar('alertname=~' + quote('LLMRouting.*'))}",
+        f"        - {_scalar('alertname=~' + _quoted('LLMRouting.*'))}",
         f"      group_by: [{SURFACE}]",
         *_times("ticket", clock, 6),
         "      routes:",
@@ -94,10 +94,10 @@ def render(policy: Policy, divide: float = 1) -> str:
 
 
 def _inhibit_rules() -> str:
-    shift = _scalar("alertname=~" + quote("|".join(SHIFT_ALERTS)))
-    doubt = _scalar("alertname=~" + quote("|".join(DOUBT_ALERTS)))
+    shift = _scalar("alertname=~" + _quoted("|".join(SHIFT_ALERTS)))
+    doubt = _scalar("alertname=~" + _quoted("|".join(DOUBT_ALERTS)))
     # Two missing labels are equal to Alertmanager: without this an alert about no surface would hold back others.
-    named = _scalar(f"{SURFACE}!={quote('')}")
+    named = _scalar(f"{SURFACE}!={_quoted('')}")
     return f"""\
 inhibit_rules:
   # Nobody knows what serves the surface, or it has no requests: its shares prove nothing. A violated pin is proof by
@@ -147,7 +147,13 @@ def _slugs(owners: Iterable[str]) -> dict[str, str]:
 
 
 def _equals(label: str, value: str) -> str:
-    return _scalar(f"{label}={quote(value)}")
+    return _scalar(f"{label}={_quoted(value)}")
+
+
+def _quoted(text: str) -> str:
+    """Return one line of printable text as a string of a matcher, as both of Alertmanager's parsers read it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _scalar(text: str) -> str:

@@ -18,9 +18,10 @@ class Text(NamedTuple):
 def lookup(metric: str, labels: tuple[str, ...], extra: str = "") -> str:
     """Return a template expression that queries ``metric`` for the alert's own labels.
 
-    The values go through ``%q``, so that a quote in a model's name stays inside its string.
+    The values go through ``%+q``, so that a quote in a model's name stays inside its string, and what is not ASCII is
+    escaped: Prometheus takes U+FFFD in a string for broken UTF-8.
     """
-    matchers = ", ".join(f"{label}=%q" for label in labels)
+    matchers = ", ".join(f"{label}=%+q" for label in labels)
     values = " ".join(f"$labels.{label}" for label in labels)
     return f"printf `max({metric}{{{matchers}{extra}}})` {values} | query"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.policy.thresholds import SLICE
@@ -17,40 +17,109 @@ STREAM = f"{SURFACE}, {REQUESTED}"
 PAIR = f"{STREAM}, {SERVED}"
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
-_CLASS = re.compile(r"\[(!?)(\]?[^\]]*)\]")
+BROKEN = "\ufffd"
+"""What decoders put where bytes were no UTF-8."""
+_ESCAPES = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)},
+    ord("\n"): "\\n",
+    ord("\r"): "\\r",
+    ord("\\"): "\\\\",
+    ord('"'): '\\"',
+    # Prometheus' parser takes the character itself for broken UTF-8.
+    ord(BROKEN): "\\ufffd",
+}
+_NOTHING = r"[^\s\S]"
 
 
 def quote(text: str) -> str:
     """Return ``text`` as a PromQL string literal (the escapes of Go's interpreted strings)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 def selector(labels: Mapping[str, str]) -> str:
     """Return ``{name="value",…}`` for labels that must be equal."""
-    return "{" + ", ".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
+    return "{" + ", ".join(equal(name, value) for name, value in labels.items()) + "}"
+
+
+def equal(label: str, value: str) -> str:
+    """Return the matcher of exactly this value."""
+    if BROKEN in value:
+        # Prometheus writes a rule's expression anew, without our escapes, and parses that.
+        return f"{label}=~{quote(''.join(map(_literal, value)))}"
+    return f"{label}={quote(value)}"
+
+
+def labelled(expression: str, labels: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the expression and the labels of a recording that has ``labels``; those that are empty are left out.
+
+    vmalert reads the labels of recordings as templates, Prometheus does not. A value that looks like one goes through
+    the expression.
+    """
+    given = {name: value for name, value in labels.items() if value}
+    # U+FFFD cannot stand in an expression; that leaves vmalert out, and nobody else.
+    inside = {name: value for name, value in given.items() if "{{" in value and BROKEN not in value}
+    for name, value in inside.items():
+        expression = f'label_replace(\n{indent(expression)},\n  "{name}", {quote(value.replace("$", "$$"))}, "", ""\n)'
+    if inside:
+        # Without a label of their own, such recordings would be duplicates to promtool.
+        given["rule"] = sha256(repr(sorted(inside.items())).encode()).hexdigest()[:12]
+    return expression, {name: value for name, value in given.items() if name not in inside}
 
 
 def regex(glob: str) -> str:
-    """Return the RE2 expression that matches, as a whole, what ``fnmatch`` matches with ``glob``."""
+    """Return the RE2 expression that matches, as a whole, what ``fnmatch`` matches with ``glob``.
+
+    Python's ``re`` reads it alike, but for the escape of U+FFFD.
+    """
     parts: list[str] = []
     at = 0
     while at < len(glob):
         char = glob[at]
+        at += 1
         if char == "*":
             parts.append(".*")
         elif char == "?":
             parts.append(".")
-        elif char == "[" and (found := _CLASS.match(glob, at)) is not None:
-            inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", found[2])
-            parts.append(f"[{'^' if found[1] else ''}{inside}]")
-            at = found.end()
-            continue
+        elif char == "[" and (end := _end_of_class(glob, at)):
+            parts.append(_class(glob[at:end]))
+            at = end + 1
         else:
-            # RE2 takes a backslash before any ASCII punctuation, and before nothing else that is not special.
-            parts.append(f"\\{char}" if char.isascii() and not char.isalnum() and char not in " _" else char)
-        at += 1
-    return "".join(parts)
+            parts.append(_literal(char))
+    # Prometheus 2 does not let a dot match the end of a line by itself.
+    return "".join(["(?s)", *parts] if {".", ".*"} & set(parts) else parts)
+
+
+def _literal(char: str) -> str:
+    if char == BROKEN:
+        return r"\x{fffd}"
+    # RE2 takes a backslash before any ASCII punctuation, and before nothing else that is not special.
+    return f"\\{char}" if char.isascii() and not char.isalnum() and char not in " _" else char
+
+
+def _end_of_class(glob: str, at: int) -> int:
+    """Return where the bracket closes that opened before ``at``, or 0: then it is an ordinary character."""
+    # A bracket that comes first, or first after the !, is a member.
+    first = at + 1 if glob.startswith("!", at) else at
+    return max(glob.find("]", first + 1), 0)
+
+
+def _class(inside: str) -> str:
+    """Return the RE2 class of what stands between the brackets of a glob, ranges read as ``fnmatch`` reads them."""
+    denied = inside.startswith("!")
+    members, at = "", int(denied)
+    while at < len(inside):
+        char = inside[at]
+        if inside.startswith("-", at + 1) and at + 2 < len(inside):
+            last = inside[at + 2]
+            if char <= last:  # a range that runs backwards has no members
+                members += f"{_literal(char)}-{_literal(last)}"
+            at += 3
+        else:
+            members += _literal(char)
+            at += 1
+    if not members:
+        return "." if denied else _NOTHING
+    return f"[{'^' if denied else ''}{members}]"
 
 
 class Clock:

@@ -28,6 +28,8 @@ from otel_llm_routing.generate.promql import (
     Clock,
     bracket,
     constant,
+    equal,
+    labelled,
     quote,
     regex,
     selector,
@@ -63,12 +65,14 @@ Group = dict[str, Any]
 MAX_RULES = 20
 SETTLE = 30
 """Seconds that samples may take to arrive."""
-BACK = 3600
-"""Seconds that a silent process is remembered: what it says next is an increase, not a birth."""
+BACK = 21_600
+"""Seconds that a silent process is remembered: what it says next is an increase, not a birth. After a longer outage of
+Prometheus all that its processes ever counted is counted once more."""
 CONSTANTS_EVERY = 120
 """Seconds between samples of a constant: within the 5 minutes that Prometheus looks back, also when one is missed."""
 COUNTER = "llm_routing_requests_total"
 ALWAYS = 'llm_routing_cached!="true"'
+BAND_WINDOWS = ("1h", "24h")
 WORDS = {"1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days"}
 
 
@@ -87,6 +91,7 @@ class Builder:
         return [
             *fixed,
             self._group("llm_routing_counts", self._counts()),
+            *self._bands(),
             self._group("llm_routing_shift", [*self._scores(), *self._shifts()]),
             self._group("llm_routing_limits", self._limits()),
             self._group("llm_routing_measurement", self._measurement()),
@@ -122,7 +127,6 @@ class Builder:
             ]
         yield from self._chunks("llm_routing_reference", references, CONSTANTS_EVERY)
         policies: list[Rule] = []
-        bands: list[Rule] = []
         for surface in plan.surfaces:
             labels = {SURFACE: surface.name}
             policies += [
@@ -140,11 +144,8 @@ class Builder:
             for edge in surface.edges:
                 named = {**labels, "llm_routing_band": edge.glob, "side": edge.side}
                 policies.append(_fixed("llm_routing:band:edge", edge.share, named))
-            for glob in dict.fromkeys(edge.glob for edge in surface.edges):
-                bands += [self._band(surface.name, glob, window) for window in ("1h", "24h")]
         policies += self._default_routes(plan.owner, {level: level for level in LEVELS})
         yield from self._chunks("llm_routing_policy", policies, CONSTANTS_EVERY)
-        yield from self._chunks("llm_routing_bands", bands, SLICE)
 
     def _default_routes(self, owner: str, severity: dict[Level, Level]) -> list[Rule]:
         return [
@@ -152,17 +153,26 @@ class Builder:
             for level in LEVELS
         ]
 
-    def _band(self, surface: str, glob: str, window: str) -> Rule:
-        recent = self.clock.recent
+    def _bands(self) -> Iterable[Group]:
+        rules: list[Rule] = []
+        for surface in () if self.plan is None else self.plan.surfaces:
+            for glob in dict.fromkeys(edge.glob for edge in surface.edges):
+                rules += self._band(surface.name, glob)
+        yield from self._chunks("llm_routing_bands", rules, SLICE)
+
+    def _band(self, surface: str, glob: str) -> Iterable[Rule]:
+        # The band's requests and the surface's are read at one time: apart they would be of different slices, and the
+        # share on a surface that is waking up would look smaller than it is. MAX_RULES is a multiple of these four.
         name = selector({SURFACE: surface})
-        models = f"{{{SURFACE}={quote(surface)}, {SERVED}=~{quote(regex(glob))}}}"
-        return {
-            "record": f"llm_routing:band:requests:{window}",
-            "expr": f"sum by ({SURFACE}) ({recent(f'llm_routing:requests:{window}{models}', PAIR)})\n"
-            "or\n"
-            f"0 * sum by ({SURFACE}) ({recent(f'llm_routing:stream_requests:{window}{name}', STREAM)})",
-            "labels": {"llm_routing_band": glob},
-        }
+        # The surface is a label here too: two surfaces with one glob would be duplicate rules to promtool.
+        labels = {SURFACE: surface, "llm_routing_band": glob}
+        models = f"{{{equal(SURFACE, surface)}, {SERVED}=~{quote(regex(glob))}}}"
+        for window in BAND_WINDOWS:
+            requests = f"llm_routing:requests:{window}"
+            total = f"sum by ({SURFACE}) ({self.clock.recent(f'{requests}{name}', PAIR)})"
+            matching = f"sum by ({SURFACE}) ({self.clock.recent(f'{requests}{models}', PAIR)})\nor\n0 * {total}"
+            yield _recording(f"llm_routing:band:requests:{window}", matching, labels)
+            yield _recording(f"llm_routing:band:surface_requests:{window}", total, labels)
 
     # Without files: the week that ended a day ago stands in for the reference.
 
@@ -257,12 +267,6 @@ class Builder:
                 "expr": f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}]))\n"
                 f"/ ({recent('llm_routing:surface_requests:6h', SURFACE)} > 0)",
             },
-            {
-                "record": "llm_routing:substituted_requests:15m",
-                "expr": f"sum by ({PAIR}) (\n  sum_over_time("
-                f'llm_routing:requests:slice5m{{llm_routing_match="substituted"}}[{window(3 * SLICE)}])\n'
-                ") > 0",
-            },
         ]
         return rules
 
@@ -289,7 +293,8 @@ class Builder:
                     "record": f"llm_routing:shift_score:{name}",
                     "expr": "0.5\n"
                     f"* (\n  ({c} + 0.5)\n  / on ({STREAM}) group_left () ({n} + 1)\n  - {p}\n)\n"
-                    f"* (\n  ln(\n    ({c} + 0.5)\n    / (0.5 - {c} + on ({STREAM}) group_left () {n})\n  )\n"
+                    f"* (\n  ln(\n    ({c} + 0.5)\n"
+                    f"    / clamp_min(0.5 - {c} + on ({STREAM}) group_left () {n}, 0.5)\n  )\n"
                     f"  - ln({p} / (1 - {p}))\n)\n"
                     f"* on ({STREAM}) group_left () {effective}",
                 },
@@ -358,8 +363,13 @@ class Builder:
         recent = self.clock.recent
         rules: list[Rule] = []
         if self.plan is not None:
-            rules += [self._edge(side, window) for window in ("1h", "24h") for side in ("max", "min")]
-        substituted = recent("llm_routing:substituted_requests:15m", PAIR)
+            rules += [self._edge(side, window) for window in BAND_WINDOWS for side in ("max", "min")]
+        quarter = self.clock.window(3 * SLICE)
+        substituted = (
+            f"sum by ({PAIR}) (\n"
+            f'  sum_over_time(llm_routing:requests:slice5m{{llm_routing_match="substituted"}}[{quarter}])\n'
+            ") > 0"
+        )
         rules.append(self._alert("LLMRoutingPinViolated", substituted, alerts.PIN_VIOLATED, anywhere=True))
         if self.plan is not None:
             span = self.clock.window(3600)
@@ -393,20 +403,20 @@ class Builder:
         band = f"{SURFACE}, llm_routing_band"
         recent = self.clock.recent
         c = recent(f"llm_routing:band:requests:{window}", band)
-        n = f"sum by ({SURFACE}) ({recent(f'llm_routing:stream_requests:{window}', STREAM)})"
+        n = recent(f"llm_routing:band:surface_requests:{window}", band)
         phi = constant("llm_routing:policy:design_effect", SURFACE)
         e = constant(f"llm_routing:band:edge{selector({'side': side})}", band)
         clamped = f"clamp_max(clamp_min({e}, 0.001), 0.999)"
         return self._alert(
             "LLMRoutingShareAboveBand" if side == "max" else "LLMRoutingShareBelowBand",
-            f"{c} / on ({SURFACE}) group_left () ({n} > 0)\n"
+            f"{c} / ({n} > 0)\n"
             f"{'>' if side == 'max' else '<'} {e}\n"
             "and (\n"
             "  0.5\n"
-            f"  * (({c} + 0.5) / on ({SURFACE}) group_left () ({n} + 1) - {clamped})\n"
-            f"  * (\n    ln(({c} + 0.5) / (0.5 - {c} + on ({SURFACE}) group_left () {n}))\n"
+            f"  * (({c} + 0.5) / ({n} + 1) - {clamped})\n"
+            f"  * (\n    ln(({c} + 0.5) / (0.5 - {c} + {n}))\n"
             f"    - ln({clamped} / (1 - {clamped}))\n  )\n"
-            f"  / on ({SURFACE}) group_left () ({phi} / ({n} > 0) + 1 / {_number(BAND_CONCENTRATION)})\n"
+            f"  / (1 / ({n} > 0) * on ({SURFACE}) group_left () {phi} + 1 / {_number(BAND_CONCENTRATION)})\n"
             f"  > {_number(BAND_THRESHOLD)}\n"
             ")",
             alerts.edge(side, WORDS[window]),
@@ -417,20 +427,31 @@ class Builder:
 
     def _measurement(self) -> list[Rule]:
         recent, clock = self.clock.recent, self.clock
-        week = clock(WINDOWS["7d"].seconds)
+
+        def ago(name: str, seconds: int) -> str:
+            return f"max by ({SURFACE}) (last_over_time({name}[{clock(2 * SLICE)}] offset {clock(seconds)}))"
 
         def last_week(name: str) -> str:
-            return f"max by ({SURFACE}) (last_over_time({name}[{clock(2 * SLICE)}] offset {week}))"
+            return ago(name, WINDOWS["7d"].seconds)
 
         day, hours = "llm_routing:surface_requests:24h", "llm_routing:surface_requests:6h"
-        daily = f"sum by ({SURFACE}) ({constant('llm_routing:reference:daily_requests', STREAM)})"
+        phi = f"clamp_max({constant('llm_routing:reference:design_effect', STREAM)}, {_number(MODEL_DESIGN_EFFECT)})"
+        daily = f"sum by ({SURFACE}) ({constant('llm_routing:reference:daily_requests', STREAM)} / {phi})"
+        many = _number(SILENT_REQUESTS * MODEL_DESIGN_EFFECT)
+        span = clock.window(WINDOWS["6h"].seconds)
         rules = [
             self._alert(
                 "LLMRoutingSurfaceSilent",
-                # A surface that also rested at this time a week ago is resting, not broken.
+                # A surface that also rested at this time a week ago is resting, not broken; and on the day that rules
+                # are loaded, nobody has looked for a day yet.
                 f"(\n  {recent(day, SURFACE)} == 0\n  and {daily} >= {_number(SILENT_REQUESTS)}\n"
+                f"  and {ago(day, WINDOWS['24h'].seconds)}\n"
                 f"  unless {last_week(day)} == 0\n)\n"
-                f"or\n({recent(hours, SURFACE)} == 0 and {last_week(hours)} > {_number(SILENT_REQUESTS)})",
+                # Where there is no reference and the processes are gone, nothing says 0 any more.
+                f"or\n0 * (\n  {last_week(hours)} > {many}\n"
+                f"  unless sum by ({SURFACE}) (sum_over_time(llm_routing:requests:slice5m[{span}])) > 0\n"
+                f"  unless sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}])) > 0\n"
+                ")",
                 alerts.SILENT,
                 anywhere=True,
             )
@@ -513,7 +534,12 @@ class Builder:
 
 
 def _fixed(name: str, value: float, labels: dict[str, str]) -> Rule:
-    return {"record": name, "expr": f"vector({_number(value)})", "labels": {k: v for k, v in labels.items() if v}}
+    return _recording(name, f"vector({_number(value)})", labels)
+
+
+def _recording(name: str, expression: str, labels: dict[str, str]) -> Rule:
+    expr, kept = labelled(expression, labels)
+    return {"record": name, "expr": expr, "labels": kept}
 
 
 def _number(value: float) -> str:
