@@ -29,14 +29,14 @@ def record(folder, groups, start, end, binary=None):
     """
     for layer in _layers([rule for group in groups for rule in group["rules"] if "record" in rule]):
         path = Path(folder) / "layer.om"
-        with components.Prometheus(folder, binary=binary, flags=["--query.max-samples=200000000"]) as prometheus:
-            with path.open("w", encoding="utf-8") as file:
-                for name in sorted({rule["record"] for rule in layer}):
-                    file.write(f"# TYPE {name} gauge\n")
-                    for rule in layer:
-                        if rule["record"] == name:
-                            _write(file, rule, prometheus.range(rule["expr"], start + SLICE, end, SLICE))
-                file.write("# EOF\n")
+        running = components.Prometheus(folder, binary=binary, flags=["--query.max-samples=200000000"])
+        with running as prometheus, path.open("w", encoding="utf-8") as file:
+            for name in sorted({rule["record"] for rule in layer}):
+                file.write(f"# TYPE {name} gauge\n")
+                for rule in layer:
+                    if rule["record"] == name:
+                        _write(file, rule, prometheus.range(rule["expr"], start + SLICE, end, SLICE))
+            file.write("# EOF\n")
         load(folder, path)
         path.unlink()
 

@@ -15,7 +15,7 @@ from otel_llm_routing.generate.prometheus import rule_file, rule_groups
 from otel_llm_routing.policy import loading, reference
 from otel_llm_routing.policy.plan import plan
 
-DAYS = 10
+DAYS = 7
 SONNET, HAIKU, MINI = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "gpt-5-mini-2025-08-07"
 AUTO = "openrouter/auto"
 POLICY = """

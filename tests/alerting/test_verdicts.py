@@ -429,7 +429,7 @@ SAID = [
     (texts.edge("min", "24 hours"), alert("LLMRoutingShareBelowBand", band="*haiku*", window="24h", limit=0.25)),
     (texts.PIN_VIOLATED, alert("LLMRoutingPinViolated", **PAIR, value=3)),
     (texts.UNPINNED, alert("LLMRoutingUnpinnedTraffic", requested="gpt-5", value=1234567)),
-    (texts.UNKNOWN_SERVED, alert("LLMRoutingServedModelUnknown", limit=0.05, value=1.0)),
+    (texts.unknown_served(0.05), alert("LLMRoutingServedModelUnknown", limit=0.05, value=1.0)),
     (texts.SILENT, alert("LLMRoutingSurfaceSilent", value=0)),
     (texts.NO_REFERENCE, alert("LLMRoutingNoReference", value=100)),
     (texts.OVERFLOW, alert("LLMRoutingSeriesOverflow", requested=AUTO, value=7)),

@@ -1,4 +1,4 @@
-"""An alert in one sentence: the words of the description that Prometheus sends, which are in ``generate/alerts.py``."""
+"""What an alert says: the words that Prometheus sends, whose templates are in ``generate/alerts.py``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.alerts import Alert
 
 WORDS = {"1h": "hour", "24h": "24 hours", "7d": "7 days"}
+
+
+def summary(alert: Alert) -> str:
+    """Return what ``alert`` is about in a few words."""
+    return _SUMMARIES[alert.alert](alert)
 
 
 def description(alert: Alert) -> str:
@@ -129,6 +134,25 @@ _SENTENCES: dict[str, Callable[[Alert], str]] = {
     "LLMRoutingNoReference": _no_reference,
     "LLMRoutingSeriesOverflow": _overflow,
     "LLMRoutingUnknownSurface": _unknown_surface,
+}
+_SUMMARIES: dict[str, Callable[[Alert], str]] = {
+    **dict.fromkeys(
+        ("LLMRoutingMixShiftFast", "LLMRoutingMixShiftDay", "LLMRoutingMixDriftSlow"),
+        lambda a: f"{a.surface}: {a.served} serves {percentage(a.value)} of {_asked(a)}",
+    ),
+    "LLMRoutingNewServedModel": lambda a: f"{a.surface}: {a.served} is new among the models that serve {_asked(a)}",
+    "LLMRoutingServedModelVanished": lambda a: f"{a.surface}: {a.served} no longer serves {_asked(a)}",
+    "LLMRoutingShareAboveBand": lambda a: f"{a.surface}: {a.band} serves {percentage(a.value)}, above its band",
+    "LLMRoutingShareBelowBand": lambda a: f"{a.surface}: {a.band} serves {percentage(a.value)}, below its band",
+    "LLMRoutingPinViolated": lambda a: f"{a.surface}: {a.served} served requests for the pinned model {_asked(a)}",
+    "LLMRoutingUnpinnedTraffic": lambda a: f"{a.surface}: asks for {_asked(a)}, which is not pinned",
+    "LLMRoutingServedModelUnknown": lambda a: (
+        f"{a.surface}: the served model of {percentage(a.value)} of requests is unknown"
+    ),
+    "LLMRoutingSurfaceSilent": lambda a: f"{a.surface}: no requests are seen any more",
+    "LLMRoutingNoReference": lambda a: f"{a.surface}: nothing to compare {_asked(a)} with",
+    "LLMRoutingSeriesOverflow": lambda _: "Surfaces or models are being merged into one series",
+    "LLMRoutingUnknownSurface": lambda a: f"{percentage(a.value)} of requests come without a surface",
 }
 _GENERAL = frozenset({"LLMRoutingSeriesOverflow", "LLMRoutingUnknownSurface"})
 """Alerts whose sentence is not about one surface."""

@@ -1,4 +1,4 @@
-"""The alerts that fire at the end of a history, with what their text needs: what Prometheus would send at that time."""
+"""The alerts that fire at a time, with what their text needs: what Prometheus would send."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from otel_llm_routing.policy.thresholds import SHIFT_RULES, SLICE, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from otel_llm_routing.analyze.history import History
     from otel_llm_routing.analyze.verdicts import Verdict
@@ -52,43 +54,63 @@ class Alert(NamedTuple):
 
 def alerts(history: History, plan: Plan) -> list[Alert]:
     """Return the alerts that fire at the end of ``history``, the most urgent first."""
-    streams = {(s.surface, s.requested): s for s in plan.streams}
-    surfaces = {s.name: s for s in plan.surfaces}
-    counted = history.streams()
-    found: list[Alert] = []
-    for verdict in verdicts.evaluate(history, plan):
-        fires = verdicts.firing(verdict)
-        if not fires[-1]:
-            continue
-        last = int(np.flatnonzero(verdict.active)[-1])
-        surface, stream = surfaces.get(verdict.surface), streams.get((verdict.surface, verdict.requested))
-        severity = surface.severity[verdict.level] if surface else verdict.level
+    return Judged(history, plan).at(history.size - 1)
+
+
+class Judged:
+    """Every alert that fires at some slice of a history."""
+
+    def __init__(self, history: History, plan: Plan) -> None:
+        self._start = history.start
+        self._plan = plan
+        self._streams = {(s.surface, s.requested): s for s in plan.streams}
+        self._surfaces = {s.name: s for s in plan.surfaces}
+        self._counted = history.streams()
+        self._fires = [(verdict, verdicts.firing(verdict)) for verdict in verdicts.evaluate(history, plan)]
+
+    def at(self, slice_: int) -> list[Alert]:
+        """Return the alerts that fire at the end of a slice, the most urgent first."""
+        found = [self._alert(verdict, fires, slice_) for verdict, fires in self._fires if fires[slice_]]
+        order = LEVELS.index
+        return sorted(found, key=lambda a: (order(a.severity), a.surface, a.alert, a.window, a.requested, a.served))
+
+    def begins(self, alert: str, after: int) -> int | None:
+        """Return the first slice later than ``after`` at which one more alert of that name fires; None if none does."""
+        begun = [
+            int(slices[0]) + after + 1
+            for verdict, fires in self._fires
+            if verdict.alert == alert and len(slices := np.flatnonzero(fires[after + 1 :] & ~fires[after:-1]))
+        ]
+        return min(begun, default=None)
+
+    def _alert(self, verdict: Verdict, fires: NDArray[np.bool_], at: int) -> Alert:
+        last = int(np.flatnonzero(verdict.active[: at + 1])[-1])
+        surface = self._surfaces.get(verdict.surface)
+        stream = self._streams.get((verdict.surface, verdict.requested))
         limit = None
         if (side := _SIDES.get(verdict.alert)) and surface:
             limit = next(edge.share for edge in surface.edges if (edge.glob, edge.side) == (verdict.band, side))
         elif verdict.alert == "LLMRoutingServedModelUnknown":
-            limit = surface.unknown_limit if surface else plan.unknown_limit
-        found.append(
-            Alert(
-                alert=verdict.alert,
-                severity=severity,
-                owner=surface.owner if surface else plan.owner,
-                surface=verdict.surface,
-                requested=verdict.requested,
-                served=verdict.served,
-                band=verdict.band,
-                window=verdict.window,
-                value=float(verdict.value[last]),
-                reference=stream.shares.get(verdict.served) if stream else None,
-                wobble=_wobble(verdict, stream, counted.get((stream.surface, stream.requested), {}), last)
-                if stream and verdict.alert in _SHIFTS
-                else None,
-                limit=limit,
-                since=history.start + (_begin(verdict, fires) + 1) * SLICE,
-                holds=bool(verdict.active[-1]),
-            )
+            limit = surface.unknown_limit if surface else self._plan.unknown_limit
+        wobble = None
+        if stream and verdict.alert in _SHIFTS:
+            wobble = _wobble(verdict, stream, self._counted.get((stream.surface, stream.requested), {}), last)
+        return Alert(
+            alert=verdict.alert,
+            severity=surface.severity[verdict.level] if surface else verdict.level,
+            owner=surface.owner if surface else self._plan.owner,
+            surface=verdict.surface,
+            requested=verdict.requested,
+            served=verdict.served,
+            band=verdict.band,
+            window=verdict.window,
+            value=float(verdict.value[last]),
+            reference=stream.shares.get(verdict.served) if stream else None,
+            wobble=wobble,
+            limit=limit,
+            since=self._start + (_begin(verdict.active[: at + 1], fires[: at + 1]) + 1) * SLICE,
+            holds=bool(verdict.active[at]),
         )
-    return sorted(found, key=lambda a: (LEVELS.index(a.severity), a.surface, a.alert, a.window, a.requested, a.served))
 
 
 def surfaces(history: History, plan: Plan) -> list[str]:
@@ -97,15 +119,15 @@ def surfaces(history: History, plan: Plan) -> list[str]:
     return sorted({*(s.name for s in plan.surfaces), *seen})
 
 
-def _begin(verdict: Verdict, fires: np.ndarray) -> int:
-    """Return the slice at which the condition that fires now began to hold."""
+def _begin(active: NDArray[np.bool_], fires: NDArray[np.bool_]) -> int:
+    """Return the slice at which the condition that fires at the end began to hold."""
     quiet = np.flatnonzero(~fires)
     fired = int(quiet[-1]) + 1 if len(quiet) else 0
-    before = np.flatnonzero(~verdict.active[: fired + 1])
+    before = np.flatnonzero(~active[: fired + 1])
     return int(before[-1]) + 1 if len(before) else 0
 
 
-def _wobble(verdict: Verdict, stream: StreamPlan, models: Mapping[str, np.ndarray], last: int) -> float:
+def _wobble(verdict: Verdict, stream: StreamPlan, models: Mapping[str, NDArray[np.float64]], last: int) -> float:
     window = WINDOWS[verdict.window]
     n = sum(float(counts[max(last + 1 - window.slices, 0) : last + 1].sum()) for counts in models.values())
     effective = shift.effective_requests(n, stream.requests, stream.design_effect, stream.concentration, window.factor)

@@ -67,7 +67,8 @@ def prometheus(
     check: Check = False,
 ) -> None:
     """Write recording and alerting rules, and promtool tests of these very rules."""
-    from otel_llm_routing.generate.alerts import RUNBOOKS  # noqa: PLC0415  (pydantic takes its time)
+    from otel_llm_routing.cli.rehearsal import Rehearsal  # noqa: PLC0415  (NumPy and pydantic take their time)
+    from otel_llm_routing.generate.alerts import RUNBOOKS  # noqa: PLC0415
     from otel_llm_routing.generate.matchers import example_labels, matchers  # noqa: PLC0415
     from otel_llm_routing.generate.prometheus import kubernetes as manifest  # noqa: PLC0415
     from otel_llm_routing.generate.prometheus import rule_file, rule_groups  # noqa: PLC0415
@@ -91,7 +92,14 @@ def prometheus(
     rules, tests = output / f"{stem}.rules.yaml", output / f"{stem}.tests.yaml"
     texts = {
         rules: rule_file(groups),
-        tests: rule_tests(read.plan, read.policy, groups, rules.name, runbooks=address, labels=labels),
+        tests: rule_tests(
+            read.plan,
+            read.policy,
+            groups,
+            rules.name,
+            lambda traffic: Rehearsal(read.plan, address, traffic),
+            labels=labels,
+        ),
     }
     manifests = output / f"{stem}.prometheusrule.yaml"
     if kubernetes:

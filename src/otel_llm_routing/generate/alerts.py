@@ -65,6 +65,17 @@ def edge(side: str, words: str) -> Text:
     )
 
 
+def unknown_served(default: float) -> Text:
+    """Return the text of the alert about unknown served models; ``default`` is the limit where no file has one."""
+    return Text(
+        f"{_ON}: the served model of {_VALUE} of requests is unknown",
+        f"{_ON}: for {_VALUE} of the requests of the last 6 hours nobody reported the served model, or only the "
+        f"requested name came back; the limit is {{{{ with {lookup('llm_routing:policy:unknown_limit', _SURFACE)} }}}}"
+        f"{{{{ . | first | value | humanizePercentage }}}}{{{{ else }}}}{100 * default:.4g}%{{{{ end }}}}. "
+        "Shares are of the rest.",
+    )
+
+
 NEW = Text(
     f"{_ON}: {_WHO} is new among the models that serve {_ASKED}",
     f"{_ON}: {_WHO} served {_VALUE} of {_ASKED} in the last 24 hours; the reference does not have it.",
@@ -83,12 +94,6 @@ UNPINNED = Text(
     f"{_ON}: asks for {_ASKED}, which is not pinned",
     f"{_ON}: {{{{ $value | printf `%.0f` }}}} requests for {_ASKED} in the last hour. The policy declares this surface "
     "pinned, and that name is an alias or a router.",
-)
-UNKNOWN_SERVED = Text(
-    f"{_ON}: the served model of {_VALUE} of requests is unknown",
-    f"{_ON}: for {_VALUE} of the requests of the last 6 hours nobody reported the served model, or only the requested "
-    f"name came back; the limit is {{{{ with {lookup('llm_routing:policy:unknown_limit', _SURFACE)} }}}}"
-    "{{ . | first | value | humanizePercentage }}{{ else }}the default{{ end }}. Shares are of the rest.",
 )
 SILENT = Text(
     f"{_ON}: no requests are seen any more",

@@ -1,25 +1,24 @@
 """Tests of the generated rules for promtool, made from the same policy and reference.
 
 Each test is a piece of simulated traffic: a time in which every surface has the mix of its reference, then one event on
-each surface that has one. What must fire, with which labels and texts, is worked out in Python (``twin.py``).
+each surface that has one. What must fire, with which labels and texts, the caller judges: not from the expressions, but
+from the counts.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from otel_llm_routing.generate.alerts import RUNBOOKS
 from otel_llm_routing.generate.prometheus import to_yaml
 from otel_llm_routing.generate.promql import REQUESTED, SERVED, SURFACE, quote
-from otel_llm_routing.generate.twin import Firing, Series, Twin
 from otel_llm_routing.policy.plan import UNKNOWN_LIMIT
 from otel_llm_routing.policy.schema import Edge, glob_matches
 from otel_llm_routing.policy.thresholds import ALERTS, SHIFT_RULES, SLICE, VANISHED_EXPECTED, VANISHED_SHARE, WINDOWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_llm_routing.generate.rules import Group
     from otel_llm_routing.policy.plan import Plan, StreamPlan, SurfacePlan
@@ -39,6 +38,39 @@ SILENT_EVALUATIONS = 100_000
 """A surface is silent after a day; that test is left out where the rules are so many that it would take a minute."""
 MOST_REQUESTS = 10_000_000
 FAST = SHIFT_RULES[0].alert
+
+
+class Series(NamedTuple):
+    """The requests that one process counts under one set of labels."""
+
+    surface: str
+    requested: str
+    served: str
+    """Empty where nobody reported the served model."""
+    match: str
+    kind: str
+    counts: Sequence[int]
+    """Requests in each slice; the series begins with its first request."""
+
+
+class Firing(NamedTuple):
+    """One alert that fires, as Alertmanager would get it."""
+
+    alert: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class Judged(Protocol):
+    """What is to be expected of some traffic, slice by slice from 0."""
+
+    def at(self, slice_: int) -> list[Firing]:
+        """Return the alerts that fire at the end of a slice."""
+        ...
+
+    def begins(self, alert: str, after: int) -> int | None:
+        """Return the first slice later than ``after`` at which one more alert of that name fires; None if none does."""
+        ...
 
 
 class Event(NamedTuple):
@@ -70,16 +102,16 @@ def rule_tests(
     policy: Policy | None,
     groups: Sequence[Group],
     rule_file: str,
-    *,
-    runbooks: str = RUNBOOKS,
+    judge: Callable[[Sequence[Series]], Judged],
     labels: Mapping[str, str] | None = None,
 ) -> str:
     """Return the text of a promtool test file for ``groups``, which stand in ``rule_file`` beside it.
 
     ``policy`` and ``plan`` are what the groups were generated from; both None for the set that needs no files.
-    ``labels`` are those that the counter must have besides, for rules that only look at some of its series.
+    ``judge`` says what the rules should make of some traffic. ``labels`` are those that the counter must have besides,
+    for rules that only look at some of its series.
     """
-    writer = _Writer(plan, runbooks, labels or {})
+    writer = _Writer(plan, judge, labels or {})
     if plan is None:
         notes = writer.generic()
     else:
@@ -90,7 +122,8 @@ def rule_tests(
         # As often as the rules are evaluated. promtool does not look at the interval of a group: the constants, which
         # Prometheus records every 2 minutes, are evaluated with the others here.
         "evaluation_interval": f"{SLICE // 60}m",
-        "group_eval_order": _order([group["name"] for group in groups]),
+        # Without it the order is another one at each run.
+        "group_eval_order": [group["name"] for group in groups],
         "tests": writer.tests,
     }
     lines = [
@@ -100,14 +133,6 @@ def rule_tests(
         *notes,
     ]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines) + to_yaml(document)
-
-
-def _order(names: list[str]) -> list[str]:
-    """Return the groups with those first that others build on; Prometheus has no order, and needs none."""
-    bands = [name for name in names if name.startswith("llm_routing_bands")]
-    rest = [name for name in names if name not in bands]
-    at = rest.index("llm_routing_counts") + 1
-    return [*rest[:at], *bands, *rest[at:]]
 
 
 # Traffic without events -----------------------------------------------------------------------------------------------
@@ -161,9 +186,11 @@ def _another(name: str, taken: Iterable[str]) -> str:
 class _Writer:
     """Turns events into tests."""
 
-    def __init__(self, plan: Plan | None, runbooks: str, labels: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan | None, judge: Callable[[Sequence[Series]], Judged], labels: Mapping[str, str]
+    ) -> None:
         self._plan = plan
-        self._runbooks = runbooks
+        self._judge = judge
         self._labels = labels
         self.tests: list[dict[str, Any]] = []
 
@@ -255,14 +282,14 @@ class _Writer:
         return named.get(surface, plan.unknown_limit if plan else UNKNOWN_LIMIT)
 
     def _write(self, name: str, traffic: list[Series], before: int) -> None:
-        """Write one test: nothing but the twin says fires before the event, and what fires at the end."""
-        firing = Twin(self._plan, traffic, self._runbooks).run()
-        end = len(firing) - 1
-        checks = [_check(at, alert, firing[at]) for at in (before, end) for alert in _alerts(self._plan)]
-        fast = [{f.labels for f in fired if f.alert == FAST} for fired in firing]
-        first = next((at for at in range(before + 1, end) if fast[at] - fast[at - 1]), None)
-        if first is not None:
-            checks += [_check(at, FAST, firing[at]) for at in (first - 1, first)]
+        """Write one test: what fires after ``before`` slices, when the first page comes, and what fires at the end."""
+        judged = self._judge(traffic)
+        end = max(len(series.counts) for series in traffic)
+        times = {(slices, alert) for slices in (before, end) for alert in _alerts(self._plan)}
+        if (first := judged.begins(FAST, before - 1)) is not None:
+            times |= {(first, FAST), (first + 1, FAST)}
+        # At the end of slice i, which is the one numbered i + 1 in time.
+        checks = [_check(slices, alert, judged.at(slices - 1)) for slices, alert in sorted(times)]
         minutes = SLICE // 60
         self.tests.append(
             {
@@ -271,7 +298,7 @@ class _Writer:
                 "input_series": [
                     {"series": _selector(one, self._labels), "values": _values(one.counts)} for one in traffic
                 ],
-                "alert_rule_test": sorted(checks, key=lambda check: int(check["eval_time"].removesuffix("m"))),
+                "alert_rule_test": checks,
             }
         )
 

@@ -47,6 +47,7 @@ from otel_llm_routing.policy.thresholds import (
     SHIFT_RULES,
     SILENT_REQUESTS,
     SLICE,
+    TRAILING,
     UNKNOWN_SURFACE_LIMIT,
     VANISHED_EXPECTED,
     VANISHED_SHARE,
@@ -189,8 +190,10 @@ class Builder:
             {"record": "llm_routing:reference:requests", "expr": f"{streams} > 0"},
             {"record": "llm_routing:reference:daily_requests", "expr": f"({streams} > 0) / 7"},
         ]
-        for name, value in (("design_effect", 3), ("concentration", 100), ("threshold", 14)):
-            references.append({"record": f"llm_routing:reference:{name}", "expr": f"0 * {every} + {value}"})
+        references += [
+            {"record": f"llm_routing:reference:{name}", "expr": f"0 * {every} + {_number(value)}"}
+            for name, value in TRAILING._asdict().items()
+        ]
         references += [
             {
                 "record": "llm_routing:reference:least_change",
@@ -386,14 +389,14 @@ class Builder:
         span = self.clock.window(WINDOWS["6h"].seconds)
         unknown = f"sum by ({SURFACE}) (sum_over_time(llm_routing:unknown_requests:slice5m[{span}]))"
         enough = f"{unknown} >= {_number(LEAST_UNKNOWN)}"
-        default = _number(UNKNOWN_LIMIT if self.plan is None else self.plan.unknown_limit)
+        default = UNKNOWN_LIMIT if self.plan is None else self.plan.unknown_limit
         rules.append(
             self._alert(
                 "LLMRoutingServedModelUnknown",
                 f"(\n  {share} > {constant(limit, SURFACE)}\n"
-                f"  or ({share} unless {constant(limit, SURFACE)}) > {default}\n)\n"
+                f"  or ({share} unless {constant(limit, SURFACE)}) > {_number(default)}\n)\n"
                 f"and ({enough})",
-                alerts.UNKNOWN_SERVED,
+                alerts.unknown_served(default),
                 anywhere=True,
             )
         )

@@ -41,6 +41,14 @@ class AlertRule(NamedTuple):
     """Seconds that it goes on firing when it no longer holds (``keep_firing_for``)."""
 
 
+class Trailing(NamedTuple):
+    """What stands in for the noise and the threshold of a reference that nobody pinned."""
+
+    design_effect: float
+    concentration: float
+    threshold: float
+
+
 class ShiftRule(NamedTuple):
     """One rule about the distance between a share and its reference."""
 
@@ -79,6 +87,7 @@ VANISHED_EXPECTED: float = _TABLE["vanished_model"]["expected_requests"]
 VANISHED_SHARE: float = _TABLE["vanished_model"]["share"]
 MODEL_DESIGN_EFFECT: float = _TABLE["largest_design_effect_of_a_model"]
 """The bursts of one model's requests are at most this, whatever the stream's are."""
+TRAILING = Trailing(**_TABLE["trailing_reference"])
 SILENT_REQUESTS: float = _TABLE["silent_surface_requests"]
 """Independent requests that were to be expected, for none to be worth a word."""
 NO_REFERENCE_REQUESTS: float = _TABLE["no_reference_requests"]
