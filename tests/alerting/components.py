@@ -189,6 +189,29 @@ class Alertmanager(Program):
         super().__init__(folder, "alertmanager", command, f"{self.url}/-/ready")
 
 
+class VMAlert(Program):
+    """VictoriaMetrics' vmalert with a rule file, on the data of a Prometheus that takes what it records."""
+
+    def __init__(self, folder, rules, store):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [
+            tool("vmalert"),
+            f"-rule={rules}",
+            f"-datasource.url={store}",
+            f"-remoteWrite.url={store}",
+            "-notifier.blackhole",
+            f"-httpListenAddr=127.0.0.1:{port}",
+            "-remoteWrite.flushInterval=100ms",
+            "-rule.evalDelay=0s",  # half a minute, which is hours where durations are divided
+        ]
+        super().__init__(folder, "vmalert", command, f"{self.url}/health")
+
+    def rules(self):
+        """Return the rule groups as the program sees them."""
+        return get(f"{self.url}/api/v1/rules")["data"]["groups"]
+
+
 class Webhook:
     """Receives what Alertmanager sends: ``received`` holds (path, document); a context manager."""
 
@@ -204,11 +227,23 @@ class Webhook:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
+            def do_GET(self):
+                body = outer.get().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def log_message(self, *_):
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def get(self):
+        """Return what a GET answers."""
+        return ""
 
     def alerts(self):
         """Return every alert that arrived, firing or resolved, with the path it arrived at."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import backfill
 import components
@@ -21,6 +22,9 @@ from otel_llm_routing.cli.app import app
 from otel_llm_routing.generate.prometheus import rule_file, rule_groups
 from otel_llm_routing.policy import loading, reference
 from otel_llm_routing.policy.plan import plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SONNET, HAIKU, MINI = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "gpt-5-mini-2025-08-07"
 NEWCOMER = "gemini-3-flash-001"
@@ -121,6 +125,7 @@ SINCE = {
 
 
 class Month(NamedTuple):
+    folder: Path
     prometheus: components.Prometheus
     groups: list
     plan: object
@@ -148,14 +153,15 @@ def month(tmp_path_factory):
             ],
         )
         assert ended.exit_code == 0, ended.output
-    watched = plan(loading.parse(POLICY).policy, reference.load(pinned))
+    (folder / "policy.yaml").write_text(POLICY)
+    watched = plan(loading.load(folder / "policy.yaml"), reference.load(pinned))
     groups = rule_groups(watched)
     backfill.record(folder, groups, start, traffic.end)
     # Old blocks are not evaluated by themselves: the file is loaded for what it says, and queries ask what it would do.
     rules = folder / "rules.yaml"
     rules.write_text(rule_file(groups))
     with components.Prometheus(folder, [rules], flags=["--query.max-samples=200000000"]) as prometheus:
-        yield Month(prometheus, groups, watched, traffic, start, traffic.end)
+        yield Month(folder, prometheus, groups, watched, traffic, start, traffic.end)
 
 
 def alerts(groups):
@@ -270,6 +276,27 @@ def test_the_source_reads_the_same_counts(month):
     for series, counts in month.traffic.counts.items():
         truth[series.surface, series.served, series.error] += int(counts[BEGIN * SLICES :].sum())
     assert {key: value for key, value in truth.items() if value} == dict(counted)
+
+
+@pytest.mark.parametrize("day", [12.75, 14.5, 18.5, 21, 27])
+def test_check_finds_what_fires_at_that_time(month, judged, day):
+    at = int(month.start + day * DAY)
+    ended = CliRunner().invoke(
+        app,
+        [
+            *("check", "--json", "--source", f"prometheus:{month.prometheus.url}"),
+            *("--policy", str(month.folder / "policy.yaml"), "--reference", str(month.folder / "reference.yaml")),
+            *("--at", str(np.datetime64(at, "s"))),
+        ],
+    )
+    found = {
+        (a["alert"], a["window"], a["surface"], a["requested"], a["served"], a["band"])
+        for a in json.loads(ended.stdout)["alerts"]
+    }
+    index = (at - month.start) // SLICE - 1
+    assert found == {key for key, verdict in judged.items() if verdicts.firing(verdict)[index]}
+    assert found
+    assert ended.exit_code == 1
 
 
 def test_every_recording_has_a_name_that_says_what_it_is(month):
