@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-.PHONY: help demo test tools check generate bench format compat clean
+.PHONY: help demo test tools check generate bench simulate format compat clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -45,6 +45,9 @@ generate: $(STAMP) ## write the rules and the Alertmanager configuration of exam
 	  --reference examples/policy/reference.yaml --kubernetes -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate prometheus --generic -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate alertmanager --policy examples/policy/policy.yaml -o collector/rules $(ARGS)
+
+simulate: $(STAMP) ## measure false alarms and delays of the alerts, and write them into docs/detection.md
+	@PYTHONPATH=benchmarks $(BIN)/python -m simulator --write docs/detection.md $(ARGS)
 
 format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff format .

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from otel_llm_routing.analyze import noise, verdicts
 from otel_llm_routing.analyze.history import History, Known
@@ -19,8 +20,6 @@ from simulator.traffic import BEGIN, DAY, HOUR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     Array = NDArray[np.float64]
     Firing = Mapping[str, NDArray[np.bool_]]
     """Whether an alert fires, by its name and by slice of the month that is judged."""
@@ -31,12 +30,12 @@ ALERTS = (*SHIFTS, "LLMRoutingNewServedModel", "LLMRoutingServedModelVanished")
 REQUESTED = "openrouter/auto"
 LOOK_BACK = 8 * DAY
 """Slices before the month that the rules have seen when it begins."""
-_NEVER = datetime(2001, 1, 1, tzinfo=timezone.utc)
+_WHENEVER = datetime(2001, 1, 1, tzinfo=timezone.utc)
 
 
 def watched(counts: Array) -> Plan:
     """Return the plan of surfaces whose reference is pinned from the days before the month; there is no policy."""
-    pin = Pin(id=1, at=_NEVER, reason="simulated", start=_NEVER, end=_NEVER, source="simulated")
+    pin = Pin(id=1, at=_WHENEVER, reason="simulated", start=_WHENEVER, end=_WHENEVER, source="simulated")
     streams = [_stream(f"surface-{n}", of[:BEGIN]) for n, of in enumerate(counts)]
     return plan(None, Reference(pins=(pin,), streams=tuple(streams)))
 
@@ -58,27 +57,34 @@ def _stream(surface: str, counts: Array) -> ReferenceStream:
 
 
 def firing(counts: Array, plan: Plan) -> list[Firing]:
-    """Return what fires of the five alerts on each surface in the month, whichever model or window it is about."""
-    first = BEGIN - LOOK_BACK
+    """Return what fires of the five alerts in the month on each stream of ``plan``, whichever model it is about."""
+    of = {stream.surface: dict[str, NDArray[np.bool_]]() for stream in plan.streams}
+    for verdict in verdicts.evaluate(month(counts, plan, BEGIN - LOOK_BACK), plan):
+        if verdict.alert in ALERTS:
+            fires = verdicts.firing(verdict)[LOOK_BACK:]
+            mine = of[verdict.surface]
+            mine[verdict.alert] = mine.get(verdict.alert, False) | fires
+    return [*of.values()]
+
+
+def month(counts: Array, plan: Plan, first: int) -> History:
+    """Return the counts of the plan's streams from slice ``first`` on, which is time 0."""
     history = History(0, SLICE, counts.shape[1] - first)
-    for surface, of in enumerate(counts):
-        for model in np.flatnonzero(of[first:].any(axis=0)):
-            key = Known(f"surface-{surface}", REQUESTED, _model(int(model)), "resolved", ROUTER)
+    for stream, of in zip(plan.streams, counts, strict=True):
+        for model in np.flatnonzero(of[first:].any(axis=0)).tolist():
+            key = Known(stream.surface, REQUESTED, _model(model), "resolved", ROUTER)
             history.known[key] = np.ascontiguousarray(of[first:, model])
-    found: list[dict[str, NDArray[np.bool_]]] = [{} for _ in counts]
-    for verdict in verdicts.evaluate(history, plan):
-        if verdict.alert not in ALERTS:
-            continue
-        fires = verdicts.firing(verdict)[LOOK_BACK:]
-        of_surface = found[int(verdict.surface.removeprefix("surface-"))]
-        before = of_surface.get(verdict.alert)
-        of_surface[verdict.alert] = fires if before is None else before | fires
-    return [*found]
+    return history
 
 
 def with_threshold(plan: Plan, threshold: float) -> Plan:
     """Return the plan with another L on every stream."""
     return plan._replace(streams=tuple(stream._replace(threshold=threshold) for stream in plan.streams))
+
+
+def only(plan: Plan, positions: list[int]) -> Plan:
+    """Return the plan of some of its streams."""
+    return plan._replace(streams=tuple(plan.streams[n] for n in positions))
 
 
 def _model(position: int) -> str:
