@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otel_llm_routing.analyze.sources import SourceError, open_source
+from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import moment, utc
 from otel_llm_routing.cli.failure import fail
 
@@ -26,7 +26,7 @@ STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 
 def check(
-    source: Annotated[str, typer.Option(help="Where counts come from: sqlite:PATH or prometheus:URL.")],
+    source: Annotated[str, typer.Option(help=SOURCE)],
     policy: Annotated[
         Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
     ] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from otel_llm_routing.analyze.sources import SourceError, open_source
+from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
@@ -86,7 +86,7 @@ def check(
 
 @app.command()
 def init(
-    source: Annotated[str, typer.Option(help="Where counts come from: sqlite:PATH or prometheus:URL.")],
+    source: Annotated[str, typer.Option(help=SOURCE)],
     days: Annotated[int, typer.Option(min=1, max=366, help="Days to look back.")] = 28,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file; it must not exist yet.")] = Path(
         "policy.yaml"

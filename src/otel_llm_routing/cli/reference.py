@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otel_llm_routing.analyze.sources import SourceError, open_source
+from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import moment, utc
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
@@ -29,7 +29,6 @@ app = typer.Typer(
     help="The model mix that shares are compared with: pin it, show it, see what moved.", no_args_is_help=True
 )
 
-SOURCE = "Where counts come from: sqlite:PATH or prometheus:URL."
 ABSENT = "\N{EN DASH}"
 NOT_SAID = "(not said)"
 DEFAULT = Path("reference.yaml")
@@ -106,6 +105,8 @@ def pin(
     for note in found.skipped:
         if (note.surface, note.requested) not in retired:
             typer.echo(f"no reference for {_stream(note)}: {note.text}")
+    for note in found.unsized:
+        typer.echo(f"no sizes for {_stream(note)}: {note.text}")
     for note in found.restless:
         typer.echo(f"restless {_stream(note)}: {note.text}")
 

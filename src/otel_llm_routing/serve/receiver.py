@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import math
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
@@ -17,8 +14,10 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, DataPointFlags, Metric
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources.sqlite import BUCKET
-from otel_llm_routing.serve.text import key, texts
+from otel_llm_routing.analyze.sources.points import COUNTERS, HISTOGRAMS, Point, histogram, point
+from otel_llm_routing.analyze.sources.points import identity as sender_of
+from otel_llm_routing.analyze.sources.series import key
+from otel_llm_routing.serve.text import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,35 +29,12 @@ if TYPE_CHECKING:
 
     from otel_llm_routing.serve.store import Store
 
-MAX_BOUNDS = 64
-MAX_VALUE = 2.0**53
-"""Larger counts are no counts, and a double could not hold them exactly."""
 MAX_NESTING = 32
-COUNTERS = frozenset({semconv.REQUESTS, semconv.INPUT_TOKENS_TOTAL, semconv.OUTPUT_TOKENS_TOTAL})
-HISTOGRAMS = frozenset({semconv.INPUT_SIZE, semconv.DURATION})
 REFUSED = "not a sum or a histogram, without time or temporality, or a value that is no count"
 
 
 class MalformedError(Exception):
     """A body that is not OTLP."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of one stream."""
-
-    stream: bytes
-    """Identifies what a cumulative point is compared with; of a delta point, the point itself."""
-    time: int
-    """The sender's, in nanoseconds since the epoch."""
-    cumulative: bool
-    bucket: int
-    metric: str
-    key: tuple[str, ...]
-    values: tuple[float, ...]
-    """A counter's value; or a histogram's count, sum and bins."""
-    bounds: tuple[str, ...] | None
-    """A histogram's upper bounds, the last one ``+Inf``; empty where the bins are not kept. None for a counter."""
 
 
 class Receiver:
@@ -147,11 +123,11 @@ def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes
                     continue
                 if metric.name == semconv.REQUESTS:
                     senders.add(sender)
-                for point in _points(metric, (sender, scope.scope.name, scope.scope.version), service):
-                    if isinstance(point, Point):
-                        found.append(point)
+                for one in _points(metric, (sender, scope.scope.name, scope.scope.version), service):
+                    if isinstance(one, Point):
+                        found.append(one)
                     else:
-                        refused += point
+                        refused += one
     return found, senders, refused
 
 
@@ -169,73 +145,39 @@ def _points(metric: Metric, scope: tuple[object, ...], service: str) -> Iterator
     if not (cumulative or delta):
         yield len(data.data_points)
         return
-    for point in data.data_points:
-        if point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
+    arrived = time.time()
+    for one in data.data_points:
+        if one.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
             continue
         bounds: tuple[str, ...] | None = None
         values: tuple[float, ...]
         if shape == "sum":
-            values = (float(point.as_int if point.HasField("as_int") else point.as_double),)
+            values = (float(one.as_int if one.HasField("as_int") else one.as_double),)
         else:
-            values, bounds = _histogram(point, bins=shape == "histogram")
-        if not values or not point.time_unix_nano or not all(0 <= v <= MAX_VALUE for v in values):
-            yield 1
-            continue
-        # A cumulative stream that starts anew is another stream; the start of a delta moves with every point.
-        start, at = point.start_time_unix_nano, point.time_unix_nano
-        stream = (scope, metric.name, _sorted(point.attributes), bounds, start, None if cumulative else at)
-        yield Point(
-            digest(stream),
-            min(at, 2**63 - 1),
-            cumulative,
-            bucket(at),
-            metric.name,
-            key(texts(point.attributes), service),
-            values,
-            bounds,
+            # The bins of an exponential histogram change their widths as it grows: only its count and sum add up.
+            bins = tuple(map(float, one.bucket_counts)) if shape == "histogram" else ()
+            values, bounds = histogram(float(one.count), float(one.sum), bins, one.explicit_bounds if bins else ())
+        yield (
+            point(
+                scope,
+                _sorted(one.attributes),
+                key(texts(one.attributes), service),
+                metric=metric.name,
+                cumulative=cumulative,
+                start=one.start_time_unix_nano,
+                at=one.time_unix_nano,
+                values=values,
+                bounds=bounds,
+                arrived=arrived,
+            )
+            or 1
         )
 
 
-def _histogram(point: Any, *, bins: bool) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Return a histogram's count, sum and bins, and the bins' bounds; no values if they contradict each other."""
-    total = (float(point.count), float(point.sum))
-    # The bins of an exponential histogram change their widths as it grows: only its count and sum can be added up.
-    counts = tuple(float(v) for v in point.bucket_counts) if bins else ()
-    if not counts:
-        return total, ()
-    bounds = list(point.explicit_bounds)
-    if len(counts) != len(bounds) + 1 or len(bounds) > MAX_BOUNDS or not all(map(math.isfinite, bounds)):
-        return (), ()
-    return (*total, *counts), (*(f"{bound:g}" for bound in bounds), "+Inf")
-
-
 def identity(resource: Resource) -> bytes:
-    """Return what tells one process that sends from another.
-
-    An instance id stands for the process by itself, whatever a Collector adds or takes away on the way; without one, it
-    is everything that the process says of itself.
-    """
+    """Return what tells one process that sends from another."""
     attributes = resource.attributes
-    names = {a.key: a.value.string_value for a in attributes}
-    if names.get("service.instance.id"):
-        own = ("service.namespace", "service.name", "service.instance.id", "telemetry.sdk.language")
-        return digest(tuple(names.get(name, "") for name in own))
-    return digest(_sorted(attributes))
-
-
-def bucket(nanoseconds: int) -> int:
-    """Return the beginning of the time bucket, in seconds."""
-    now = time.time()
-    seconds = nanoseconds / 1e9
-    # A clock that is far off would put the point where nobody looks.
-    if not now - 366 * 86_400 < seconds < now + 3_600:
-        seconds = now
-    return int(seconds) // BUCKET * BUCKET
-
-
-def digest(value: object) -> bytes:
-    """Return 16 bytes that stand for ``value``, which is made of tuples, text, bytes and numbers."""
-    return hashlib.sha256(repr(value).encode("utf-8", "backslashreplace")).digest()[:16]
+    return sender_of({a.key: a.value.string_value for a in attributes}, _sorted(attributes))
 
 
 def _sorted(attributes: Iterable[KeyValue]) -> tuple[tuple[str, bytes], ...]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from otel_llm_routing import semconv
+from otel_llm_routing.analyze.sources.points import bucket
+from otel_llm_routing.analyze.sources.series import key
 from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
 from otel_llm_routing.models import kind_of, match
-from otel_llm_routing.serve.receiver import bucket, identity
-from otel_llm_routing.serve.text import key, texts
+from otel_llm_routing.serve.receiver import identity
+from otel_llm_routing.serve.text import texts
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -34,6 +37,7 @@ class CountedSpan:
 def spans(request: ExportTraceServiceRequest) -> tuple[list[CountedSpan], set[bytes]]:
     """Return the model calls, inner ones before those around them, and the senders that count for themselves."""
     found: dict[bytes, tuple[int, CountedSpan]] = {}
+    arrived = time.time()
     senders: set[bytes] = set()
     for resource in request.resource_spans:
         sender = identity(resource.resource)
@@ -54,7 +58,7 @@ def spans(request: ExportTraceServiceRequest) -> tuple[list[CountedSpan], set[by
                     span.trace_id + span.span_id,
                     span.trace_id + span.parent_span_id if len(span.parent_span_id) == SPAN_ID else None,
                     sender,
-                    bucket(span.end_time_unix_nano),
+                    bucket(span.end_time_unix_nano, arrived),
                     _key(attributes, of_resource, operation),
                 )
                 found[counted.id] = (span.end_time_unix_nano, counted)

@@ -13,20 +13,20 @@ from typing import IO, TYPE_CHECKING
 
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources import SourceError
-from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, KEY, SCHEMA, SCHEMA_VERSION, check, explain
+from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
+from otel_llm_routing.analyze.sources.series import KEY
+from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, check, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_llm_routing.serve.receiver import Point
+    from otel_llm_routing.analyze.sources.points import Point
     from otel_llm_routing.serve.spans import CountedSpan
 
 MAX_SERIES = 100_000
 STREAMS_KEPT = 30 * 86_400
 """Seconds after which a cumulative stream that says nothing is forgotten; if it spoke again, all of it would count."""
 MAX_STREAMS = 2_000_000
-SEEN_KEPT = 6 * 3_600
-"""Seconds in which a delta point or a span may be repeated. Exporters give up after minutes."""
 MAX_SEEN = 5_000_000
 REFRESH = 3_600
 """Seconds in which what is unchanged is not written again."""
@@ -149,7 +149,7 @@ class Store:
     # Within a transaction ----------------------------------------------------------------------------------------
 
     def _point(self, point: Point, now: int) -> None:
-        grown = point.values
+        increase = point.values
         if point.cumulative:
             row = self._connection.execute(
                 "SELECT time, seen, value FROM streams WHERE id = ?", (point.stream,)
@@ -163,28 +163,26 @@ class Store:
                     if row[1] < now - REFRESH:
                         self._connection.execute("UPDATE streams SET seen = ? WHERE id = ?", (now, point.stream))
                     return
-                steps = tuple(new - old for new, old in zip(point.values, last, strict=True))
-                # A value that falls is a counter that began anew.
-                grown = point.values if any(step < 0 for step in steps) else steps
+                increase = grown(point.values, last)
             self._connection.execute(
                 "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?)",
                 (point.stream, point.time, now, struct.pack(f"<{len(point.values)}d", *point.values)),
             )
         elif not self._first(b"d" + point.stream, now):
             return
-        if not any(grown):
+        if not any(increase):
             return
         series = self._series_id(point.key)
         if point.bounds is None:
-            self._add(point.bucket, point.metric, series, grown[0])
+            self._add(point.bucket, point.metric, series, increase[0])
             return
-        self._add(point.bucket, f"{point.metric}:count", series, grown[0])
-        self._add(point.bucket, f"{point.metric}:sum", series, grown[1])
+        self._add(point.bucket, f"{point.metric}:count", series, increase[0])
+        self._add(point.bucket, f"{point.metric}:sum", series, increase[1])
         self._connection.executemany(
             "INSERT INTO bins VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             [
                 (point.bucket, point.metric, series, bound, value)
-                for bound, value in zip(point.bounds, grown[2:], strict=True)
+                for bound, value in zip(point.bounds, increase[2:], strict=True)
                 if value
             ],
         )

@@ -7,26 +7,32 @@ import json
 import logging
 import math
 import os
+import re
 import ssl
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import Count, SourceError
-from otel_llm_routing.models import KINDS, MATCHES
+from otel_llm_routing.analyze.sources import Count, SizeCount, SourceError
+from otel_llm_routing.analyze.sources.series import clean, words
+from otel_llm_routing.analyze.sources.series import key as series_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from otel_llm_routing.analyze.sources import Progress
 
 SLICE = 300
 """Seconds in which increases are counted, unless the step is smaller."""
-LOOKBACK = 3_600
-"""Seconds before a slice in which a counter's previous value is looked for."""
+LOOKBACK = 21_600
+"""Seconds before a slice in which a counter's previous value is looked for, as long as the generated rules do: after a
+longer silence it counts whole, as if it were new."""
 CHUNK = 2_016
 """Slices a query, a week of five minutes. Prometheus refuses more than 11,000 points a series."""
 LEAST_CHUNK = 12
@@ -46,11 +52,10 @@ BACKOFF = 0.5
 LONGEST_WAIT = 10.0
 """Seconds that a server's Retry-After is heeded."""
 REDIRECTS = 3
+SHORT = 4
+"""Characters of a user or password below which only whole words are taken for it."""
 AHEAD = 60.0
 """Seconds that the clock of a sender may be ahead of ours."""
-MAX_TEXT = 256
-MAX_SURFACE = 64
-"""Characters, as in the embedded store."""
 
 ENVIRONMENT = "OTEL_LLM_ROUTING_PROMETHEUS_"
 EXAMPLE = "write prometheus:http://HOST:9090"
@@ -72,6 +77,8 @@ LABELS = {
     )
 }
 METRIC = semconv.REQUESTS.replace(".", "_") + "_total"
+SIZES = semconv.INPUT_SIZE.replace(".", "_") + "_bucket"
+SIZE_LABELS = (semconv.SURFACE, semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 
 
 _logger = logging.getLogger(__name__)
@@ -81,20 +88,16 @@ class _TooMuchError(SourceError):
     """An answer that the server will not give, or that is too large; half of it might do."""
 
 
-class _Key(NamedTuple):
-    """What is counted apart; the fields of ``Count`` but for the time and the number."""
+class _SizeKey(NamedTuple):
+    """What is counted apart in the histogram of sizes; the fields of ``SizeCount`` between the time and the number."""
 
     surface: str
-    provider: str
-    operation: str
     requested: str
     served: str
-    kind: str
-    match: str
-    served_source: str
-    cached: bool
-    error: str
-    service: str
+    bound: float
+
+
+K = TypeVar("K", _SizeKey, "tuple[str, ...]")
 
 
 class PrometheusSource:
@@ -107,9 +110,10 @@ class PrometheusSource:
     secret.
     """
 
-    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, url: str, *, timeout: float = TIMEOUT, progress: Progress | None = None) -> None:
         self.warnings: list[str] = []
         """What was logged."""
+        self._progress = progress
         self._timeout = timeout
         self._secrets: list[str] = []
         self._headers: dict[str, str] = {}
@@ -125,45 +129,36 @@ class PrometheusSource:
         the buckets of the embedded store do. 0 gives every slice by itself. Of a ``step`` that is no multiple of 5
         minutes each takes the slices that begin in it, so that none is lost or counted twice.
         """
-        step = int(step)
-        length = min(step or SLICE, SLICE)
-        origin = int(start)
+        query = f"sum by ({', '.join((*LABELS.values(), 'job'))}) ({self._increase(METRIC, _length(step))}) > 0"
+        for at, key, value in self._totals(query, start, end, step, _key):
+            if requests := round(value):
+                yield Count.of(at, key, requests)
 
-        def slot(begin: int) -> int:
-            return origin + (begin - origin) // step * step if step else begin
+    def sizes(self, start: float, end: float, step: int = 0) -> Iterator[SizeCount]:
+        """Yield how many requests were of which size, of the slices of ``counts``; see ``Source.sizes``.
 
-        query = f"sum by ({', '.join((*LABELS.values(), 'job'))}) ({self._increase(length)}) > 0"
-        begin = math.ceil(start / length) * length
-        # Nothing can have been counted in slices that are still to come, and some servers refuse to look there.
-        stop = math.ceil(min(end, time.time() + AHEAD) / length) * length
-        chunk = CHUNK * length
-        totals: dict[tuple[int, _Key], float] = defaultdict(float)
-        with self._client() as client:
-            while begin < stop:
-                upto = min(begin + chunk, stop)
-                try:
-                    answer = self._ask(client, query, begin, upto, length)
-                except _TooMuchError:
-                    chunk = (upto - begin) // length // 2 * length
-                    if chunk < LEAST_CHUNK * length:
-                        raise
-                    continue
-                for labels, values in answer:
-                    key = _key(labels)
-                    for at, value in values:
-                        totals[slot(at), key] += value
-                for at, key in sorted(of for of in totals if upto >= stop or of[0] < slot(upto)):
-                    if requests := round(totals.pop((at, key))):
-                        yield Count(at, *key[:-1], requests, key.service)
-                begin = upto
+        They are read from ``llm_routing_input_size_bucket``, a classic histogram; a server that keeps native histograms
+        alone gives none. Where processes count with different bounds, a request counts as of the largest size that it
+        may have had.
+        """
+        grown = self._increase(SIZES, _length(step), "le")
+        query = f"sum by ({', '.join((*(LABELS[name] for name in SIZE_LABELS), 'le'))}) ({grown}) > 0"
+        found = self._totals(query, start, end, step, _size_key)
+        for (at, *_), bins in groupby(found, key=lambda item: (item[0], *item[1][:-1])):
+            below = 0
+            for _, key, value in bins:
+                # Cumulative over the bounds, which come in their order.
+                if (upto := round(value)) > below:
+                    yield SizeCount(at, key.surface, key.requested, key.served, key.bound, upto - below)
+                    below = upto
 
     def extent(self) -> tuple[int, int] | None:
         """Return when the first and the last slice begin that hold requests; None if there are none within a year."""
         now = time.time() + AHEAD
         week = CHUNK * SLICE
         current = int(now) // week * week
-        present = f"count(max_over_time({self._series()}[{week}s]) > 0)"
-        counted = f"sum({self._increase(SLICE)}) > 0"
+        present = f"count(max_over_time({METRIC}{{{self._selector}}}[{week}s]) > 0)"
+        counted = f"sum({self._increase(METRIC, SLICE)}) > 0"
         weeks: list[int] = []
         with self._client() as client:
 
@@ -184,18 +179,60 @@ class PrometheusSource:
 
     # The query ---------------------------------------------------------------------------------------------------
 
-    def _series(self) -> str:
-        return f"{METRIC}{{{self._selector}}}"
-
-    def _increase(self, length: int) -> str:
+    def _increase(self, metric: str, length: int, apart: str = "") -> str:
         """Return what every series grew by in the slice of ``length`` seconds that ends at the time of evaluation.
 
         Not ``increase()``: that extrapolates, and loses the first value of a new series, which is most of what a rare
-        model says. A series with no value in the hour before was born; one that fell was reset; both count whole.
+        model says. A series with no value in the time before was born, and counts whole. One that fell was reset: it
+        counts up to its highest value, and from zero to its last. Series that differ only in the label ``apart`` are
+        one counter: if one of them was reset before the slice, all of them were.
         """
-        last = f"last_over_time({self._series()}[{length}s])"
-        before = f"last_over_time({self._series()}[{LOOKBACK}s] offset {length}s)"
-        return f"(({last} - {before} >= 0) or {last}) < Inf"  # NaN is not below Inf either: one would spoil the sum
+        series = f"{metric}{{{self._selector}}}"
+        last = f"last_over_time({series}[{length}s])"
+        most = f"max_over_time({series}[{length}s])"
+        before = f"last_over_time({series}[{LOOKBACK}s] offset {length}s)"
+        grown = f"{most} - {before} >= 0"
+        if apart:
+            grown = f"({most} - {before}) unless ignoring({apart}) ({most} - {before} < 0)"
+        # NaN is not below Inf either: one would spoil the sum.
+        return f"((({grown}) or {most}) + {last} * ({last} < bool {most})) < Inf"
+
+    def _totals(
+        self, query: str, start: float, end: float, step: int, key_of: Callable[[dict[str, str]], K]
+    ) -> Iterator[tuple[int, K, float]]:
+        """Yield what ``query`` gives for the slices that begin in ``[start, end)``, by step and key, in their order."""
+        step = int(step)
+        length = _length(step)
+        origin = int(start)
+
+        def slot(begin: int) -> int:
+            return origin + (begin - origin) // step * step if step else begin
+
+        begin = math.ceil(start / length) * length
+        # Nothing can have been counted in slices that are still to come, and some servers refuse to look there.
+        stop = math.ceil(min(end, time.time() + AHEAD) / length) * length
+        first = begin
+        chunk = CHUNK * length
+        totals: dict[tuple[int, K], float] = defaultdict(float)
+        with self._client() as client:
+            while begin < stop:
+                upto = min(begin + chunk, stop)
+                try:
+                    answer = self._ask(client, query, begin, upto, length)
+                except _TooMuchError:
+                    chunk = (upto - begin) // length // 2 * length
+                    if chunk < LEAST_CHUNK * length:
+                        raise
+                    continue
+                for labels, values in answer:
+                    key = key_of(labels)
+                    for at, value in values:
+                        totals[slot(at), key] += value
+                if self._progress:
+                    self._progress((upto - first) // length, (stop - first) // length)
+                for at, key in sorted(of for of in totals if upto >= stop or of[0] < slot(upto)):
+                    yield at, key, totals.pop((at, key))
+                begin = upto
 
     def _ask(
         self, client: httpx.Client, query: str, begin: int, upto: int, length: int
@@ -342,7 +379,9 @@ class PrometheusSource:
     def _clean(self, text: str) -> str:
         """Return a server's ``text`` as one short line without secrets."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            # A user called "u" is not to be blotted out of every word.
+            whole = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < SHORT else re.escape(secret)
+            text = re.sub(whole, "***", text)
         return _printable(" ".join(text.split()))[:300]
 
     # Setting up --------------------------------------------------------------------------------------------------
@@ -357,7 +396,7 @@ class PrometheusSource:
             host = httpx.URL(self.url).host
         except (ValueError, httpx.InvalidURL):
             host = ""
-        if not host or parts.scheme not in ("http", "https") or parts.fragment:
+        if not host or re.search(r"[\s%\[]", host) or parts.scheme not in ("http", "https") or parts.fragment:
             raise SourceError(
                 f"not the address of a Prometheus API; {EXAMPLE}, with / ? # @ & and % in passwords and selectors "
                 "as %2F %3F %23 %40 %26 and %25"
@@ -441,21 +480,29 @@ def _printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable())
 
 
-def _key(labels: dict[str, str]) -> _Key:
-    """Return what series with ``labels`` count as: the words and the lengths that the embedded store gives them."""
-    found = {name: _printable(labels.get(label, "")[:MAX_TEXT]).strip() for name, label in LABELS.items()}
-    kind, match, source = found[semconv.REQUEST_KIND], found[semconv.MATCH], found[semconv.SERVED_SOURCE]
-    return _Key(
-        surface=found[semconv.SURFACE][:MAX_SURFACE] or "unknown",
-        provider=found[semconv.PROVIDER] or "unknown",
-        operation=found[semconv.OPERATION],
-        requested=found[semconv.REQUEST_MODEL],
-        served=found[semconv.RESPONSE_MODEL],
-        kind=kind if kind in KINDS else "unknown",
-        match=match if match in MATCHES else "unreported",
-        served_source=source or "none",
-        cached=found[semconv.CACHED] == "true",
-        error=found[semconv.ERROR_TYPE],
-        # A job is NAMESPACE/NAME: prometheus.io/docs/guides/opentelemetry
-        service=_printable(labels.get("job", "")[:MAX_TEXT]).rpartition("/")[2],
+def _length(step: int) -> int:
+    return min(int(step) or SLICE, SLICE)
+
+
+def _words(labels: dict[str, str]) -> dict[str, str]:
+    return words((name, labels.get(label, "")) for name, label in LABELS.items())
+
+
+def _key(labels: dict[str, str]) -> tuple[str, ...]:
+    # A job is NAMESPACE/NAME: prometheus.io/docs/guides/opentelemetry
+    return series_key(_words(labels), clean(labels.get("job", "")).rpartition("/")[2])
+
+
+def _size_key(labels: dict[str, str]) -> _SizeKey:
+    found = _words(labels)
+    try:
+        bound = float(labels.get("le", ""))
+    except ValueError:
+        bound = math.nan
+    return _SizeKey(
+        found.get(semconv.SURFACE, "unknown"),
+        found.get(semconv.REQUEST_MODEL, ""),
+        found.get(semconv.RESPONSE_MODEL, ""),
+        # What has no bound is taken for the last bucket, which counts all of them.
+        math.inf if math.isnan(bound) else bound,
     )

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import Count, SourceError
+from otel_llm_routing.analyze.sources import Batch, Count, SizeCount, SourceError
+from otel_llm_routing.analyze.sources.points import BUCKET as BUCKET  # noqa: PLC0414  (it is part of the format)
+from otel_llm_routing.analyze.sources.series import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otel_llm_routing.analyze.sources import Progress
+
 APPLICATION_ID = 0x4C4C4D52  # "LLMR", https://www.sqlite.org/pragma.html#pragma_application_id
 SCHEMA_VERSION = 2
-BUCKET = 10
-"""Seconds of one time bucket."""
 
-KEY = (
-    "surface",
-    "provider",
-    "operation",
-    "requested",
-    "served",
-    "kind",
-    "match",
-    "served_source",
-    "cached",
-    "error",
-    "service",
-)
+SURFACE, REQUESTED, SERVED = (KEY.index(name) for name in ("surface", "requested", "served"))
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -91,8 +82,11 @@ def check(connection: sqlite3.Connection, path: str) -> None:
 class SQLiteSource:
     """Reads the database that ``otel-llm-routing serve`` writes, also while it is being written."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, progress: Progress | None = None) -> None:
         self.path = path
+        self._progress = progress
+        self.warnings: list[str] = []
+        """A database is read as a whole or not at all: there are none."""
         if not Path(path).is_file():
             msg = f"{path}: no such file; start otel-llm-routing serve --db {path}, or name the database it writes"
             raise SourceError(msg)
@@ -100,17 +94,67 @@ class SQLiteSource:
 
     def counts(self, start: float, end: float, step: int = 0) -> Iterator[Count]:
         """Yield the counts of the buckets that begin in ``[start, end)``, ``step`` seconds of them added up."""
-        first = int(start)
-        slot = f"{first} + (bucket - {first}) / {int(step)} * {int(step)}" if step else "bucket"
-        query = (
-            f"SELECT slot, {', '.join(KEY)}, total FROM "  # noqa: S608  (numbers and our own names)
-            f"(SELECT {slot} AS slot, series, sum(value) AS total FROM points "
-            "WHERE metric = ? AND bucket >= ? AND bucket < ? GROUP BY 1, 2) JOIN series ON series.id = series"
-        )
+        split: dict[int, tuple[tuple[object, ...], str]] = {}
+        for at, rows, series in self.batches(start, end, step):
+            if not split:
+                for identifier, key in series.items():
+                    count = Count.of(0, key, 0)
+                    split[identifier] = count[1:-2], count.service
+            for identifier, total in rows:
+                words, service = split[identifier]
+                yield Count._make((at, *words, round(total), service))
+
+    def batches(self, start: float, end: float, step: int = 0) -> Iterator[Batch]:
+        """Yield the counts of one step after the other; see ``Batched``."""
+        yield from self._batches("points", ("series",), semconv.REQUESTS, start, end, step)
+
+    def sizes(self, start: float, end: float, step: int = 0) -> Iterator[SizeCount]:
+        """Yield how many requests were of which size; see ``Source.sizes``."""
+        for at, rows, series in self._batches("bins", ("series", "bound"), semconv.INPUT_SIZE, start, end, step):
+            totals: dict[tuple[str, str, str, float], float] = defaultdict(float)
+            for identifier, bound, value in rows:
+                key = series[identifier]
+                totals[key[SURFACE], key[REQUESTED], key[SERVED], float(bound)] += value
+            for (surface, requested, served, bound), total in sorted(totals.items()):
+                yield SizeCount(at, surface, requested, served, bound, round(total))
+
+    def _batches(
+        self, table: str, columns: tuple[str, ...], metric: str, start: float, end: float, step: int
+    ) -> Iterator[Batch]:
+        """Yield the rows of ``columns`` and the sum of their values, by steps of time.
+
+        One query a step: a single one would have to sort all rows of all time before it gave the first.
+        """
+        origin, step = int(start), int(step)
+        names = ", ".join(columns)
+        within = f"FROM {table} WHERE metric = ? AND bucket >= ? AND bucket < ?"
+        # The rows of one bucket are in order as they lie; those of several have to be sorted.
+        one = f"SELECT {names}, value FROM {table} WHERE metric = ? AND bucket = ?"  # noqa: S608  (our own names)
+        several = f"SELECT {names}, sum(value) {within} GROUP BY {names}"
         with closing(self._open()) as connection:
+
+            def edge(which: str, begin: float, upto: float) -> int | None:
+                found: int | None
+                (found,) = connection.execute(f"SELECT {which}(bucket) {within}", (metric, begin, upto)).fetchone()
+                return found
+
             try:
-                for row in connection.execute(query, (semconv.REQUESTS, start, end)):
-                    yield Count(*(*row[:9], row[9] == "true", row[10], round(row[12]), row[11]))
+                # All that is read belongs to one moment, whatever is being written.
+                connection.execute("BEGIN")
+                series = {row[0]: row[1:] for row in connection.execute(f"SELECT id, {', '.join(KEY)} FROM series")}  # noqa: S608
+                first, last = edge("min", start, end), edge("max", start, end)
+                at = first
+                while at is not None and first is not None and last is not None:
+                    slot = origin + (at - origin) // step * step if step else at
+                    upto = min(slot + step, end) if step else at + 1
+                    if edge("max", at, upto) == at:
+                        rows = connection.execute(one, (metric, at)).fetchall()
+                    else:
+                        rows = connection.execute(several, (metric, at, upto)).fetchall()
+                    yield Batch(slot, rows, series)
+                    at = edge("min", upto, end)
+                    if self._progress:
+                        self._progress((last if at is None else at) - first, last - first)
             except sqlite3.Error as error:
                 raise SourceError(explain(error, self.path)) from None
 
