@@ -57,6 +57,18 @@ class Database:
             name, at * 10**9, False, at // BUCKET * BUCKET, "llm_routing.requests", key, (float(requests),), None
         )
 
+    def measure(self, counts, bounds):
+        """Write (day, stream, served, requests in each bucket): the sizes of one day's requests."""
+        self._store.write([self._histogram(*count, (*map(str, bounds), "+Inf")) for count in counts])
+        return self
+
+    def _histogram(self, day, stream, served, bins, bounds):
+        at = START + day * 86_400 + 12 * HOUR
+        key = (stream[0], "openai", "", stream[1], served, "", "", "", "", "", "shop")
+        name = next(self._number).to_bytes(4, "big")
+        values = (float(sum(bins)), 0.0, *map(float, bins))
+        return Point(name, at * 10**9, False, at // BUCKET * BUCKET, "llm_routing.input_size", key, values, bounds)
+
     def close(self):
         self._store.close()
 

@@ -105,14 +105,24 @@ def in_words(smallest: Mapping[str, float]) -> str:
     return f"with this traffic the smallest shift seen within 24 h is {day}, within 7 days {week}"
 
 
-def compare(stream: ReferenceStream, counts: Mapping[str, int], seconds: float) -> StreamChange:
-    """Compare a reference with the requests by served model of the last ``seconds``."""
+def compare(
+    stream: ReferenceStream,
+    counts: Mapping[str, int],
+    seconds: float,
+    *,
+    limit: float | None = None,
+    least: float | None = None,
+) -> StreamChange:
+    """Compare a reference with the requests by served model of the last ``seconds``.
+
+    ``limit`` is L and ``least`` the smallest change that counts, 0 to 1, where the policy says other than the default.
+    """
     n = sum(counts.values())
     effective = shift.effective_requests(
         n, stream.requests, stream.design_effect, stream.concentration, factor(seconds)
     )
-    limit = threshold(None, stream.days, stream.concentration)
-    least = least_change(seconds)
+    limit = threshold(None, stream.days, stream.concentration) if limit is None else limit
+    least = least_change(seconds) if least is None else least
     phi = min(stream.design_effect, MODEL_DESIGN_EFFECT)
     changes = []
     for served in dict.fromkeys([*stream.shares, *counts]):

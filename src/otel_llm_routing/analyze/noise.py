@@ -49,6 +49,12 @@ def estimate(hours: NDArray[np.float64]) -> Noise:
     return Noise(phi, _concentration(*_wobble(_blocks(hours, 24), spread, phi)))
 
 
+def concentration(days: NDArray[np.float64], design_effect: float) -> float:
+    """Return m from the counts of days, (days, served models), and the design effect of their requests."""
+    spread = _spread(days) if days.sum() else 0.0
+    return _concentration(*(_wobble(days, spread, design_effect) if spread else (0.0, 0.0)))
+
+
 def _spread(hours: NDArray[np.float64]) -> float:
     """Return Σp(1-p): the variance of one request's model."""
     shares = hours.sum(axis=0) / hours.sum()

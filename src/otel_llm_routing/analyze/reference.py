@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from otel_llm_routing.analyze import noise, shift
+from otel_llm_routing.analyze import adjusted, noise, shift
 from otel_llm_routing.analyze.history import History
+from otel_llm_routing.analyze.sizes import SizeHistory, for_reference
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.policy.reference import Mix, Pin, Reference, ReferenceStream, RetiredStream
 from otel_llm_routing.policy.thresholds import LEAST_DAYS, SHIFT_RULES, WINDOWS, threshold
@@ -29,6 +30,8 @@ LEAST_REQUESTS = 50
 """A stream with fewer in the whole period says nothing."""
 OVER = 7
 """Days without a request at the end of the period, and longer than ever before, after which a stream has ended."""
+LEAST_SIZED = 0.5
+"""The share of a stream's requests whose sizes must be known."""
 RESTLESS = 3
 """Days with an hour far from the reference; fewer are incidents."""
 _FAST = next(rule for rule in SHIFT_RULES if rule.window == WINDOWS["1h"])
@@ -50,6 +53,8 @@ class Pinned(NamedTuple):
     """The streams that get no reference, and why."""
     retired: list[StreamNote]
     """Those among them, or not seen at all, that had one."""
+    unsized: list[StreamNote]
+    """The streams that have no sizes, though the source knows sizes of some of their requests."""
     restless: list[StreamNote]
     """The streams whose mix of an hour is often far from that of the weeks."""
 
@@ -114,8 +119,9 @@ def pin(
         why = f" ({skipped[0].surface}: {skipped[0].text})" if skipped else ""
         msg = f"no stream has enough requests in these {days} days{why}; see the report for what the source holds"
         raise PinError(msg)
+    unsized = _add_sizes(found, _sizes(source, start, days, progress))
     merged = _merge(act, found, before, frozenset(surfaces))
-    return Pinned(merged, skipped, _retired(merged, act, skipped), restless)
+    return Pinned(merged, skipped, _retired(merged, act, skipped), unsized, restless)
 
 
 def without_secrets(name: str) -> str:
@@ -131,8 +137,16 @@ def _read(source: Source, start: float, days: int, progress: Callable[[str], Non
     for day in range(0, days, WEEK):
         begin, upto = start + day * DAY, start + min(day + WEEK, days) * DAY
         progress(f"reading {utc(begin)[:10]} to {utc(upto)[:10]}, {day} of {days} days done")
-        counts.add(source.counts(begin, upto, HOUR))
+        counts.take(source, begin, upto)
     return counts
+
+
+def _sizes(source: Source, start: float, days: int, progress: Callable[[str], None]) -> SizeHistory:
+    progress("reading the sizes of requests")
+    found = SizeHistory(start, DAY, days)
+    for day in range(0, days, WEEK):
+        found.add(source.sizes(start + day * DAY, start + min(day + WEEK, days) * DAY, DAY))
+    return found
 
 
 def _gaps(counts: History) -> NDArray[np.bool_]:
@@ -190,6 +204,24 @@ def _mix(served: list[str], hours: NDArray[np.float64], number: int) -> Mix | st
     )
 
 
+def _add_sizes(found: dict[tuple[str, str], Mix], sizes: SizeHistory) -> list[StreamNote]:
+    """Give each mix its sizes, where they are known of most of its requests; return where they are of only some."""
+    unsized = []
+    for key, mix in found.items():
+        # What the counter never called a served model is a name that the answer repeats, or a failed call's.
+        days = [of.of(mix.shares) for of in sizes.slices(key, mix.shares)]
+        if not days:
+            continue
+        whole = days[0]._replace(counts=np.sum([of.counts for of in days], axis=0))
+        covered = float(whole.counts.sum()) / mix.requests
+        if covered < LEAST_SIZED:
+            unsized.append(StreamNote(*key, f"the sizes of only {covered:.0%} of its requests are known"))
+            continue
+        steady = adjusted.concentration(whole, days, mix.design_effect)
+        found[key] = mix.model_copy(update={"sizes": for_reference(whole, steady)})
+    return unsized
+
+
 def _restless(mix: Mix, hours: NDArray[np.float64]) -> str:
     """Return what to know where the hours of the reference's own weeks would have raised the alert about an hour."""
     n = hours.sum(axis=1)
@@ -239,7 +271,8 @@ def _merge(
 
 
 def _bare(stream: ReferenceStream) -> Mix:
-    return Mix(**{name: getattr(stream, name) for name in Mix.model_fields})
+    # Sizes are of use for the latest pin alone, and as long as the rest of a stream.
+    return Mix(**{name: getattr(stream, name) for name in Mix.model_fields if name != "sizes"})
 
 
 def _retired(merged: Reference, act: Pin, skipped: list[StreamNote]) -> list[StreamNote]:

@@ -8,6 +8,7 @@ Recordings, by ``llm_routing_surface`` (S), ``gen_ai_request_model`` (R) and ``g
     llm_routing:share:W              (S R K)         share, 0 to 1
     llm_routing:shift_score:W        (S R K)         J of docs/detection.md
     llm_routing:wobble_points:W      (S R K)         two standard errors of an unchanged share, in points
+    llm_routing:adjusted_share:W     (S R K)         share at the sizes of the reference; see adjusted.py
     llm_routing:reference:…, llm_routing:policy:…    constants from the two files
 
 A group holds at most 20 rules, which is Mimir's limit as delivered.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_llm_routing.generate import alerts
+from otel_llm_routing.generate import adjusted, alerts
 from otel_llm_routing.generate.alerts import RUNBOOKS, Text
 from otel_llm_routing.generate.promql import (
     PAIR,
@@ -93,6 +94,7 @@ class Builder:
             *fixed,
             self._group("llm_routing_counts", self._counts()),
             *self._bands(),
+            *self._sizes(),
             self._group("llm_routing_shift", [*self._scores(), *self._shifts()]),
             self._group("llm_routing_limits", self._limits()),
             self._group("llm_routing_measurement", self._measurement()),
@@ -174,6 +176,12 @@ class Builder:
             matching = f"sum by ({SURFACE}) ({self.clock.recent(f'{requests}{models}', PAIR)})\nor\n0 * {total}"
             yield _recording(f"llm_routing:band:requests:{window}", matching, labels)
             yield _recording(f"llm_routing:band:surface_requests:{window}", total, labels)
+
+    def _sizes(self) -> Iterable[Group]:
+        if self.plan is not None:
+            yield from self._chunks("llm_routing_reference_sizes", adjusted.constants(self.plan), CONSTANTS_EVERY)
+            recordings = adjusted.recordings(self.plan, self.clock, self.match, SETTLE)
+            yield from self._chunks("llm_routing_sizes", recordings, SLICE)
 
     # Without files: the week that ended a day ago stands in for the reference.
 

@@ -12,7 +12,7 @@ from otel_llm_routing.policy.thresholds import BAND_DESIGN_EFFECT, SHIFT_RULES, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.reference import Reference, Sizes
     from otel_llm_routing.policy.schema import Edge, Policy
     from otel_llm_routing.policy.thresholds import Level
 
@@ -35,6 +35,8 @@ class StreamPlan(NamedTuple):
     threshold: float
     points: Mapping[str, float]
     """The least change that counts, as a fraction, by window."""
+    sizes: Sizes | None = None
+    """How its requests were spread over sizes, where that is known."""
 
 
 class SurfacePlan(NamedTuple):
@@ -84,6 +86,7 @@ def plan(policy: Policy | None, reference: Reference | None) -> Plan:
                 stream.shares,
                 threshold(budget, stream.days, stream.concentration),
                 {rule.window.name: round(least_points(rule, tolerance) / 100, 6) for rule in SHIFT_RULES},
+                stream.sizes,
             )
         )
     effects: dict[str, float] = {}

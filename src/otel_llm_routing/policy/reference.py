@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,6 +55,8 @@ def _utc(value: datetime) -> datetime:
 
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+ROUNDING = 0.01
+"""How far shares may be from adding up to 1: there may be many small ones."""
 Time = Annotated[datetime, AfterValidator(_utc)]
 
 
@@ -76,6 +79,39 @@ class Pin(_Strict):
         return self
 
 
+class Sizes(_Strict):
+    """How the requests of a stream are spread over sizes, and who serves which; one column for each bucket of sizes."""
+
+    bounds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        min_length=1, description="The largest size of each bucket, in characters; one more bucket is above them."
+    )
+    share: tuple[Fraction, ...] = Field(description="Of the stream's requests, in each bucket.")
+    served: dict[str, tuple[Fraction, ...]] = Field(
+        min_length=1, description="Of the requests in each bucket, by served model; 0 where a bucket has none."
+    )
+    concentration: float = Field(gt=0, allow_inf_nan=False, description="m of the adjusted shares.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Sizes:
+        if any(low >= high for low, high in pairwise(self.bounds)):
+            raise _MisplacedError(("bounds",), "the bounds do not ascend")
+        columns = len(self.bounds) + 1
+        if len(self.share) != columns:
+            msg = f"{len(self.share)} numbers for {columns} buckets, one more than there are bounds"
+            raise _MisplacedError(("share",), msg)
+        if abs(sum(self.share) - 1) > ROUNDING:
+            raise _MisplacedError(("share",), f"the shares add up to {sum(self.share):.3f}, not to 1")
+        for name, row in self.served.items():
+            if len(row) != columns:
+                raise _MisplacedError(("served", name), f"{len(row)} numbers for {columns} buckets")
+        for at, share in enumerate(self.share):
+            whole = sum(row[at] for row in self.served.values())
+            if share and abs(whole - 1) > ROUNDING:
+                msg = f"the shares of bucket {at + 1} add up to {whole:.3f}, not to 1"
+                raise _MisplacedError(("served",), msg)
+        return self
+
+
 class Mix(_Strict):
     """The mix of one stream as one pin found it."""
 
@@ -89,12 +125,15 @@ class Mix(_Strict):
         gt=0, allow_inf_nan=False, description="m: the share wobbles from day to day by sqrt(p(1-p)/m)."
     )
     shares: dict[str, Fraction] = Field(min_length=1)
+    sizes: Sizes | None = Field(None, description="Where the source knows how large the requests were.")
 
     @model_validator(mode="after")
     def _whole(self) -> Mix:
-        if abs(sum(self.shares.values()) - 1) > 0.01:  # noqa: PLR2004  (rounding of many small shares)
+        if abs(sum(self.shares.values()) - 1) > ROUNDING:
             msg = f"the shares add up to {sum(self.shares.values()):.3f}, not to 1"
             raise ValueError(msg)
+        if self.sizes and (strange := next((name for name in self.sizes.served if name not in self.shares), None)):
+            raise _MisplacedError(("sizes", "served", strange), "this model is not among the shares of the stream")
         return self
 
 
@@ -220,7 +259,7 @@ def _problem(document: ReferenceDocument, found: Any) -> Problem:
     text = found["msg"].removeprefix("Value error, ")
     raised = found.get("ctx", {}).get("error")
     if isinstance(raised, _MisplacedError):
-        place = raised.place
+        place = (*place, *raised.place)
     elif found["type"] == "missing":
         text = "missing"
     elif found["type"] == "extra_forbidden":
@@ -266,11 +305,31 @@ class _Dumper(yaml.SafeDumper):
         self.allow_unicode = True
 
 
+class _Row(list[float]):
+    """Numbers that stand in one line."""
+
+
+def _row(dumper: _Dumper, row: _Row) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", row, flow_style=True)
+
+
 _Dumper.add_representer(str, _Dumper.represent_text)
+_Dumper.add_representer(_Row, _row)
 
 
 def _ordered(stream: dict[str, Any]) -> dict[str, Any]:
     """Put a stream's name first and its past last."""
-    before = stream.pop("before")
-    ordered = {name: stream.pop(name) for name in ("surface", "requested")} | stream
+    before = [_sized(mix) for mix in stream.pop("before")]
+    ordered = {name: stream.pop(name) for name in ("surface", "requested")} | _sized(stream)
     return ordered | {"before": before} if before else ordered
+
+
+def _sized(mix: dict[str, Any]) -> dict[str, Any]:
+    """Write the sizes, where there are some, as a table: a row for each model, a column for each bucket."""
+    sizes = mix.pop("sizes")
+    if sizes is None:
+        return mix
+    sizes["bounds"] = _Row(int(bound) if bound.is_integer() else bound for bound in sizes["bounds"])
+    sizes["share"] = _Row(sizes["share"])
+    sizes["served"] = {name: _Row(row) for name, row in sizes["served"].items()}
+    return mix | {"sizes": sizes}

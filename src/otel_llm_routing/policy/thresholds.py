@@ -116,6 +116,13 @@ def threshold(budget: float | None, days: float, concentration: float) -> float:
     return max(found, _TABLE["short_reference_threshold"]) if days < FULL_DAYS else found
 
 
+def budget(limit: float, concentration: float) -> float | None:
+    """Return the false alarms of a month to declare for a threshold of ``limit`` or more; None: no budget gives it."""
+    rates = _BUDGET["rough" if concentration < _TABLE["rough_below_concentration"] else "mild"]
+    kept = [rate for at, rate in zip(_BUDGET["thresholds"], rates, strict=True) if at >= limit]
+    return max(kept, default=None)
+
+
 def least_points(rule: ShiftRule, tolerance: float | None) -> float:
     """Return the least change in points that ``rule`` fires at, given the policy's tolerance in points."""
     if tolerance is None:
