@@ -11,7 +11,7 @@ from otel_llm_routing.policy.plan import LEVELS
 from otel_llm_routing.policy.thresholds import SHIFT_RULES, SLICE, WINDOWS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -60,17 +60,20 @@ def alerts(history: History, plan: Plan) -> list[Alert]:
 class Judged:
     """Every alert that fires at some slice of a history."""
 
-    def __init__(self, history: History, plan: Plan) -> None:
+    def __init__(self, history: History, plan: Plan, found: Iterable[Verdict] | None = None) -> None:
+        """``found`` is what ``verdicts.evaluate`` returned of the two, where that is known already."""
         self._start = history.start
         self._plan = plan
         self._streams = {(s.surface, s.requested): s for s in plan.streams}
         self._surfaces = {s.name: s for s in plan.surfaces}
         self._counted = history.streams()
-        self._fires = [(verdict, verdicts.firing(verdict)) for verdict in verdicts.evaluate(history, plan)]
+        judged = verdicts.evaluate(history, plan) if found is None else found
+        self.fires = [(verdict, verdicts.firing(verdict)) for verdict in judged]
+        """Every verdict, and whether its alert fires, slice by slice."""
 
     def at(self, slice_: int) -> list[Alert]:
         """Return the alerts that fire at the end of a slice, the most urgent first."""
-        found = [self._alert(verdict, fires, slice_) for verdict, fires in self._fires if fires[slice_]]
+        found = [self.alert(verdict, fires, slice_) for verdict, fires in self.fires if fires[slice_]]
         order = LEVELS.index
         return sorted(found, key=lambda a: (order(a.severity), a.surface, a.alert, a.window, a.requested, a.served))
 
@@ -78,12 +81,13 @@ class Judged:
         """Return the first slice later than ``after`` at which one more alert of that name fires; None if none does."""
         begun = [
             int(slices[0]) + after + 1
-            for verdict, fires in self._fires
+            for verdict, fires in self.fires
             if verdict.alert == alert and len(slices := np.flatnonzero(fires[after + 1 :] & ~fires[after:-1]))
         ]
         return min(begun, default=None)
 
-    def _alert(self, verdict: Verdict, fires: NDArray[np.bool_], at: int) -> Alert:
+    def alert(self, verdict: Verdict, fires: NDArray[np.bool_], at: int) -> Alert:
+        """Return what is sent of an alert that fires at a slice."""
         last = int(np.flatnonzero(verdict.active[: at + 1])[-1])
         surface = self._surfaces.get(verdict.surface)
         stream = self._streams.get((verdict.surface, verdict.requested))

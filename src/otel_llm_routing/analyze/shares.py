@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from otel_llm_routing.models import KNOWN_MATCHES, UNCONFIRMED
 
 if TYPE_CHECKING:
-    from otel_llm_routing.analyze.sources import Source
+    from collections.abc import Iterable
+
+    from otel_llm_routing.analyze.sources import Count, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,14 @@ class SurfaceMix:
 
 def mix(source: Source, start: float, end: float) -> list[SurfaceMix]:
     """Return the mix of every surface in ``[start, end)`` (seconds since the epoch), the busiest first."""
+    return mix_of(source.counts(start, end, max(1, math.ceil(end - start))))
+
+
+def mix_of(counts: Iterable[Count]) -> list[SurfaceMix]:
+    """Return the mix of every surface in ``counts``, the busiest first."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     served: dict[str, Counter[tuple[str, str, str, str, str]]] = defaultdict(Counter)
-    for count in source.counts(start, end, max(1, math.ceil(end - start))):
+    for count in counts:
         of = totals[count.surface]
         of["requests"] += count.requests
         if count.error:

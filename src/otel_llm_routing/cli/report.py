@@ -1,0 +1,272 @@
+"""``otel-llm-routing report``: what served each surface in a day or a range, and what is to be made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+from rich.console import Console
+
+from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
+from otel_llm_routing.analyze.sources.sqlite import BUCKET
+from otel_llm_routing.analyze.window import moment, utc
+from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.cli.files import replace
+
+if TYPE_CHECKING:
+    from otel_llm_routing.analyze.report.model import Report
+    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.schema import Policy
+
+POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
+Format = Literal["terminal", "markdown", "json", "html"]
+PAGE_WIDTH = 120
+"""Columns of the terminal's form in a file."""
+
+
+class Range(NamedTuple):
+    """The seconds since the epoch that a report is of."""
+
+    start: float
+    end: float
+
+
+def report(
+    source: Annotated[str, typer.Option(help=SOURCE)],
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The reference file.", show_default=f"{REFERENCE}, if there is one")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="A time back (24h, 7d, 30m) or a UTC time (2026-11-01T00:00).", show_default="24h"),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The same.", show_default="now")] = None,
+    day: Annotated[str | None, typer.Option(help="A day, instead of the two: 2026-11-24, today or yesterday.")] = None,
+    timezone_: Annotated[
+        str, typer.Option("--timezone", help="Where days begin at midnight, such as Europe/Vienna.")
+    ] = "UTC",
+    format: Annotated[  # noqa: A002
+        Format, typer.Option(help="For people, for a chat or a pull request, for scripts, or as a page.")
+    ] = "terminal",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if something shifted, with 2 if calm would mean nothing.")
+    ] = False,
+    webhook: Annotated[
+        str | None,
+        typer.Option(help="Send a message to this URL too (Slack's format); env:NAME reads it from the environment."),
+    ] = None,
+    costs: Annotated[bool, typer.Option("--costs/--no-costs", help="Price what served models read and wrote.")] = True,
+    false_alarm_days: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Days in which all surfaces together may raise one false alarm.",
+            show_default="1000 for each surface",
+        ),
+    ] = None,
+) -> None:
+    """Say what served each surface, how that compares with the reference, and what shifted.
+
+    Without a policy and a reference it gives the shares alone. Exits with 1 where there is nothing to report.
+    """
+    now = time.time()
+    zone = _zone(timezone_)
+    start, end = _range(since, until, day, zone, now)
+    address = _webhook(webhook)
+    said, pinned = _files(policy, reference)
+    if exit_code and said is None and pinned is None:
+        fail(f"--exit-code judges by {REFERENCE} or {POLICY}, and there is neither here; name them")
+    made = _build(source, Range(start, end), now, said, pinned, zone, costs, false_alarm_days)
+    _write(made, format, output)
+    if address:
+        _send(address, made)
+    if not made.requests:
+        held = (
+            "none were ever received"
+            if made.held is None
+            else f"there are some from {utc(made.held[0])} to {utc(made.held[1])}"
+        )
+        typer.echo(f"otel-llm-routing: no calls between {utc(start)} and {utc(end)}; {held}", err=True)
+        raise typer.Exit(2 if exit_code else 1)
+    if exit_code:
+        if made.at("alarm"):
+            raise typer.Exit(1)
+        if not made.judged:
+            typer.echo("otel-llm-routing: the source answered in part only; calm would mean nothing", err=True)
+            raise typer.Exit(2)
+
+
+# What to report -------------------------------------------------------------------------------------------------------
+
+
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    if name.upper() == "UTC":
+        return timezone.utc
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not known, not a name, or a folder of the database
+        fail(f"--timezone {name[:40]!r} is no time zone that is known here; name one such as Europe/Vienna, or UTC")
+
+
+def _range(since: str | None, until: str | None, day: str | None, zone: tzinfo, now: float) -> Range:
+    if day is not None:
+        if since is not None or until is not None:
+            fail("--day is a range by itself; leave out --since and --until, or name those")
+        return _day(day, zone, now)
+    start = _moment("24h" if since is None else since, now, "--since")
+    end = _moment(until, now, "--until") if until else now + BUCKET
+    if start >= end:
+        fail("--since is not before --until")
+    return Range(start, end)
+
+
+def _day(text: str, zone: tzinfo, now: float) -> Range:
+    today = datetime.fromtimestamp(now, zone).date()
+    try:
+        named = {"today": today, "yesterday": today - timedelta(days=1)}.get(text) or date.fromisoformat(text)
+        first, last = (
+            datetime(at.year, at.month, at.day, tzinfo=zone).timestamp() for at in (named, named + timedelta(days=1))
+        )
+    except (ValueError, OverflowError):
+        fail(f"--day {text[:40]!r} is no day such as 2026-11-24, today or yesterday")
+    if first > now:
+        fail(f"--day {text} has not begun")
+    if first < 0:
+        fail(f"--day {text} is before 1970")
+    return Range(first, last)
+
+
+def _moment(text: str, now: float, option: str) -> float:
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        fail(f"{option} {error}")
+
+
+def _files(policy: Path | None, reference: Path | None) -> tuple[Policy | None, Reference | None]:
+    """Return the two files; one that is not named need not be there."""
+    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
+    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
+    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
+
+    policy_file = policy or (POLICY if POLICY.exists() else None)
+    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
+    try:
+        return (
+            None if policy_file is None else loading.load(policy_file),
+            None if reference_file is None else pinned.load(reference_file),
+        )
+    except (PolicyError, pinned.ReferenceFileError) as error:
+        fail(error)
+
+
+def _build(
+    source: str,
+    of: Range,
+    now: float,
+    policy: Policy | None,
+    reference: Reference | None,
+    zone: tzinfo,
+    costs: bool,
+    false_alarm_days: float | None,
+) -> Report:
+    from otel_llm_routing.analyze.report.build import build  # noqa: PLC0415  (NumPy takes its time)
+
+    try:
+        with Console(stderr=True).status("") as status:
+            task = [""]
+
+            def begin(text: str) -> None:
+                task[0] = text
+                status.update(text)
+
+            return build(
+                open_source(source, lambda done, of: status.update(f"{task[0]}: {done / max(of, 1):.0%}")),
+                *of,
+                now=now,
+                policy=policy,
+                reference=reference,
+                name=source,
+                zone=zone,
+                costs=costs,
+                false_alarm_days=false_alarm_days,
+                progress=begin,
+            )
+    except SourceError as error:
+        fail(error)
+
+
+# Where it goes --------------------------------------------------------------------------------------------------------
+
+
+def _write(made: Report, as_format: Format, output: Path | None) -> None:
+    if as_format == "terminal" and not made.surfaces:
+        return  # that there is nothing is said anyway
+    if as_format == "terminal" and output is None:
+        from otel_llm_routing.analyze.report.terminal import as_text  # noqa: PLC0415
+
+        console = Console(highlight=False)
+        console.print(as_text(made, console.width))
+        return
+    text = _text(made, as_format)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        replace({output: text})
+
+
+def _text(made: Report, as_format: Format) -> str:
+    if as_format == "json":
+        from otel_llm_routing.analyze.report.document import as_json  # noqa: PLC0415
+
+        return json.dumps(as_json(made), indent=2) + "\n"
+    if as_format == "markdown":
+        from otel_llm_routing.analyze.report.markdown import as_markdown  # noqa: PLC0415
+
+        return as_markdown(made)
+    if as_format == "html":
+        try:
+            html = import_module("otel_llm_routing.analyze.report.html")
+        except ModuleNotFoundError as error:
+            fail(f"{error.name} is not installed; --format html needs it, the other formats do not")
+        page: str = html.as_html(made)
+        return page
+    from otel_llm_routing.analyze.report.terminal import as_text  # noqa: PLC0415
+
+    console = Console(file=StringIO(), width=PAGE_WIDTH, highlight=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(as_text(made, PAGE_WIDTH))
+    return captured.get()
+
+
+def _webhook(webhook: str | None) -> str:
+    """Return the address that ``--webhook`` names, or nothing."""
+    if webhook is None:
+        return ""
+    name = webhook.removeprefix("env:") if webhook.startswith("env:") else ""
+    address = os.environ.get(name, "").strip() if name else webhook.strip()
+    if not address:
+        fail(f"--webhook: the environment variable {name or '(none)'} is empty" if name else "--webhook is empty")
+    return address
+
+
+def _send(address: str, made: Report) -> None:
+    from otel_llm_routing.analyze.report.webhook import WebhookError, message, send  # noqa: PLC0415
+
+    try:
+        send(address, message(made))
+    except WebhookError as error:
+        fail(error)
