@@ -25,7 +25,7 @@ demo: $(STAMP) ## watch the model mix of three surfaces shift (SCENARIO=relax|po
 	@PYTHONPATH=examples $(BIN)/python -m demo --scenario $(SCENARIO) $(ARGS)
 
 test: $(STAMP) tools ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 tools: ## build Prometheus, Alertmanager and vmalert, which tests run, where there is Go (some minutes, once)
 	@if command -v go >/dev/null; then tools/build.sh; else \

@@ -13,7 +13,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # a Python that is not here is skipped, and said to be
 
-TOOLS = ("pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3")
+TOOLS = ("pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
 PRERELEASES = {"UV_PRERELEASE": "allow"}
 # The oldest of everything that pyproject.toml allows.
 LOWEST = (
@@ -34,7 +34,7 @@ if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:  # else its shim
 def conformance(session: nox.Session, *requirements: str, tests: str = "tests/instrument") -> None:
     """Install this project with ``requirements`` and run its instrumentation tests."""
     session.install("-e", ".", *TOOLS, *requirements, env=PRERELEASES)
-    session.run("pytest", "-q", "-p", "no:cacheprovider", tests, *session.posargs)
+    session.run("pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", tests, *session.posargs)
 
 
 @nox.session

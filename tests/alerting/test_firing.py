@@ -15,6 +15,8 @@ from otel_llm_routing.generate.prometheus import rule_file, rule_groups
 from otel_llm_routing.policy import loading, reference
 from otel_llm_routing.policy.plan import plan
 
+pytestmark = pytest.mark.timeout(600)
+
 DAYS = 7
 SONNET, HAIKU, MINI = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "gpt-5-mini-2025-08-07"
 AUTO = "openrouter/auto"

@@ -26,6 +26,8 @@ from otel_llm_routing.policy.plan import plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(600)
+
 SONNET, HAIKU, MINI = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "gpt-5-mini-2025-08-07"
 NEWCOMER = "gemini-3-flash-001"
 AUTO = "openrouter/auto"
