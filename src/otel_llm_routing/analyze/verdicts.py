@@ -68,13 +68,15 @@ class Verdict(NamedTuple):
     """Whether it holds, slice by slice."""
     value: NDArray[np.float64]
     """The value the alert shows: mostly the share now, 0 to 1."""
+    score: NDArray[np.float64] | None = None
+    """J of a shift rule where the share moved far enough, elsewhere minus infinity; of other alerts None."""
 
 
 def rolling(counts: NDArray[np.float64], slices: int) -> NDArray[np.float64]:
     """Return the sum over the last ``slices`` slices, at each slice."""
-    total = np.concatenate([[0.0], np.cumsum(counts)])
-    begin = np.maximum(np.arange(1, len(total)) - slices, 0)
-    summed: NDArray[np.float64] = total[1:] - total[begin]
+    total = np.cumsum(counts, dtype=np.float64)
+    summed = total.copy()
+    summed[slices:] -= total[:-slices]
     return summed
 
 
@@ -167,9 +169,11 @@ class _Judge:
                     continue
                 c, p = rolling(counts, rule.window.slices), reference.shares[served]
                 share = _ratio(c, n)
-                far = shift.score(c, n, p, effective) > reference.threshold + rule.above_threshold
-                moved = np.abs(share - p) >= reference.points[rule.window.name]
-                yield _verdict(rule.alert, key, (n > 0) & far & moved, share, served, rule.window)
+                moved = (n > 0) & (np.abs(share - p) >= reference.points[rule.window.name])
+                score = np.full(self.history.size, -np.inf)
+                score[moved] = shift.score(c[moved], n[moved], p, effective[moved])
+                far = score > reference.threshold + rule.above_threshold
+                yield _verdict(rule.alert, key, far, share, served, rule.window)._replace(score=score)
         phi = min(reference.design_effect, MODEL_DESIGN_EFFECT)
         day = WINDOWS["24h"]
         n = rolling(total, day.slices)
