@@ -168,8 +168,8 @@ def _show_ground(console: Console, found: Backtest) -> None:
 
 def _alarm_table(found: Backtest) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("surface", overflow="fold")
-    table.add_column("alert", no_wrap=True)
+    table.add_column("surface", overflow="fold", min_width=9)
+    table.add_column("alert", overflow="fold", min_width=12)
     for name in ("fired", "a month", "longest", "hours"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("first", no_wrap=True)
