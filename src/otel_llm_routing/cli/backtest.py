@@ -33,6 +33,8 @@ LINES = 30
 """Alarms of one surface that the timeline shows; --json has all."""
 GAPS = 5
 """Gaps that are listed."""
+WIDE = 100
+"""Columns of a terminal from which on the table has one more."""
 NONE = "\N{EN DASH}"
 STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
@@ -136,7 +138,7 @@ def _show(found: Backtest, rows: list[ThresholdRow]) -> None:
     console = Console()
     _show_ground(console, found)
     if any(surface.alarms for surface in found.surfaces):
-        console.print(_alarm_table(found))
+        console.print(_alarm_table(found, hours=console.width >= WIDE))
         _show_timeline(console, found)
     else:
         console.print("no alert would have fired")
@@ -166,11 +168,11 @@ def _show_ground(console: Console, found: Backtest) -> None:
         _say(console, f"partial: {warning}")
 
 
-def _alarm_table(found: Backtest) -> Table:
+def _alarm_table(found: Backtest, *, hours: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("surface", overflow="fold", min_width=9)
-    table.add_column("alert", overflow="fold", min_width=12)
-    for name in ("fired", "a month", "longest", "hours"):
+    table.add_column("surface", overflow="fold", min_width=8)
+    table.add_column("alert", overflow="fold", min_width=8)
+    for name in ("fired", "a month", "longest", "hours") if hours else ("fired", "a month", "longest"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("first", no_wrap=True)
     table.add_column("last", no_wrap=True)
@@ -184,7 +186,7 @@ def _alarm_table(found: Backtest) -> Table:
                 fired,
                 NONE if rate.per_month is None else f"{rate.per_month:.2f}",
                 _length(rate.longest),
-                f"{rate.firing / HOUR:.1f}",
+                *([f"{rate.firing / HOUR:.1f}"] if hours else []),
                 _at(rate.first)[:10],
                 _at(rate.last)[:10],
             )
