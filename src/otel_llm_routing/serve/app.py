@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
+    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.schema import Policy
+
 WORKERS = 4
 """Exports that are decoded at a time, which bounds the memory they take."""
 TIDY = 600
@@ -37,6 +40,9 @@ class Options:
     http_port: int = 4318
     retention_days: float = 90
     max_series: int = MAX_SERIES
+    policy: Policy | None = None
+    reference: Reference | None = None
+    """What the page judges by, and compares with."""
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +74,9 @@ async def _serve(
     receiver = Receiver(store)
     http = _Server(
         uvicorn.Config(
-            http_server.application(receiver, store, executor, options.host),
+            http_server.application(
+                receiver, store, executor, options.host, policy=options.policy, reference=options.reference
+            ),
             http=http_server.ImpatientProtocol,
             log_level="warning",
             access_log=False,

@@ -24,6 +24,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.window import moment
+from otel_llm_routing.serve.drawing import Drawings
+from otel_llm_routing.serve.judging import Judging
 from otel_llm_routing.serve.receiver import MalformedError, Receiver
 from otel_llm_routing.serve.store import BusyError, Store, StoreError
 from otel_llm_routing.serve.timeline import Timelines
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from starlette.requests import Request
+
+    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.schema import Policy
 
 MAX_BODY = 8 << 20
 """Bytes of one request's body, as sent."""
@@ -107,11 +112,24 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def application(receiver: Receiver, store: Store, executor: Executor, host: str) -> Starlette:
-    """Return the HTTP application."""
-    page = resources.files("otel_llm_routing.serve").joinpath("web", "page.html").read_text("utf-8")
+def application(
+    receiver: Receiver,
+    store: Store,
+    executor: Executor,
+    host: str,
+    *,
+    policy: Policy | None = None,
+    reference: Reference | None = None,
+) -> Starlette:
+    """Return the HTTP application. ``policy`` and ``reference`` are what the page judges by, if there are any."""
+    page = _page()
     headers = page_headers(page)
-    timelines = Timelines(store.path)
+    timelines = Timelines(store.path, reference)
+    judging = Judging(store.path, policy, reference)
+    drawings = Drawings()
+
+    def foreign(request: Request) -> bool:
+        return foreign_host(request, host) or foreign_site(request)
 
     async def show(request: Request) -> Response:
         # Following a link from elsewhere is no harm: the page holds no data, and cannot be framed.
@@ -123,8 +141,8 @@ def application(receiver: Receiver, store: Store, executor: Executor, host: str)
         return HTMLResponse(page, headers=headers)
 
     async def data(request: Request) -> Response:
-        if foreign_host(request, host) or foreign_site(request):
-            return Response("not for other sites\n", 403)
+        if foreign(request):
+            return _not_for_others()
         now = time.time()
         try:
             since = moment(request.query_params.get("since", "1h"), now)
@@ -137,11 +155,56 @@ def application(receiver: Receiver, store: Store, executor: Executor, host: str)
             return JSONResponse({"error": str(error)}, 503, headers=headers)
         return JSONResponse({**document, "overflowed": store.overflowed}, headers=headers)
 
+    async def verdicts(request: Request) -> Response:
+        if foreign(request):
+            return _not_for_others()
+        try:
+            document = await asyncio.get_running_loop().run_in_executor(executor, judging.get)
+        except SourceError as error:
+            return JSONResponse({"error": str(error)}, 503, headers=headers)
+        return JSONResponse(document, headers=headers)
+
+    async def charts(request: Request) -> Response:
+        if foreign(request):
+            return _not_for_others()
+        drawing = await drawings.get()
+        return JSONResponse({"charts": drawing.charts, "error": drawing.error}, headers=headers)
+
+    async def vega(request: Request) -> Response:
+        if foreign(request):
+            return _not_for_others()
+        drawing = await drawings.get()
+        if not drawing.javascript:
+            return Response(f"{drawing.error}\n", 404, headers=headers)
+        kept = {**headers, "cache-control": "private, no-cache", "etag": drawing.tag}
+        if request.headers.get("if-none-match") == drawing.tag:
+            return Response(status_code=304, headers=kept)
+        return Response(drawing.javascript, headers=kept, media_type="text/javascript")
+
     endpoints = [
         Route(f"/v1/{signal}", _endpoint(receiver, executor, signal, host), methods=["POST"])
         for signal in ("metrics", "traces", "logs")
     ]
-    return Starlette(routes=[*endpoints, Route("/", show), Route("/api/mix", data)])
+    pages = [
+        Route("/api/mix", data),
+        Route("/api/verdicts", verdicts),
+        Route("/api/charts", charts),
+        Route("/vega.js", vega),
+    ]
+    return Starlette(routes=[*endpoints, Route("/", show), *pages])
+
+
+def _page() -> str:
+    """Return the page, with the style and the script in it that it shares with the report."""
+    shared = resources.files("otel_llm_routing.analyze.report").joinpath("web")
+    page = resources.files("otel_llm_routing.serve").joinpath("web", "page.html").read_text("utf-8")
+    for name in ("charts.css", "charts.js"):
+        page = page.replace(f"/* {name} */", shared.joinpath(name).read_text("utf-8"))
+    return page
+
+
+def _not_for_others() -> Response:
+    return Response("not for other sites\n", 403)
 
 
 # OTLP --------------------------------------------------------------------------------------------------------------
@@ -237,7 +300,7 @@ def _message(body: Any, status: int, *, as_json: bool) -> Response:
 
 
 def page_headers(page: str) -> dict[str, str]:
-    """Return the page's headers: nothing may run or be drawn but what the page itself brings."""
+    """Return the page's headers: nothing may run or be drawn but what the page itself and this server bring."""
 
     def hashes(tag: str) -> str:
         found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
@@ -245,8 +308,8 @@ def page_headers(page: str) -> dict[str, str]:
 
     return {
         "content-security-policy": (
-            f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; connect-src 'self'; "
-            "img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; script-src {hashes('script')} 'self'; style-src {hashes('style')}; "
+            "connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
         ),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",

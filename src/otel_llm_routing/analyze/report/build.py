@@ -27,7 +27,6 @@ from otel_llm_routing.analyze.report.model import (
     StreamReport,
     SurfaceReport,
 )
-from otel_llm_routing.analyze.report.sentences import quoted
 from otel_llm_routing.analyze.shares import SurfaceMix
 from otel_llm_routing.policy.plan import plan as planned
 from otel_llm_routing.policy.thresholds import TRAILING
@@ -106,7 +105,8 @@ def build(
         size_of = sizes.read(source, start, end)
     found = _costs(source, counted, upto, progress) if costs else _Costs(None, None, "")
     held = None if counted.mixes else source.extent()
-    maker = _Maker(counted, plan, reference, detection, upto, tuple(source.warnings), zone, size_of, found)
+    partial = tuple(source.warned(start))
+    maker = _Maker(counted, plan, reference, detection, upto, partial, zone, size_of, found)
     return Report(
         start=start,
         end=end,
@@ -116,7 +116,7 @@ def build(
         over=over,
         policy=policy is not None,
         reference=reference is not None,
-        partial=tuple(source.warnings),
+        partial=partial,
         held=held,
         prices=found.prices,
         prices_missing=found.missing,
@@ -350,10 +350,7 @@ class _Maker:
         effects = tuple(
             Effect(e.served, e.then, e.now, e.mix, e.mix_error, e.router, e.router_error) for e in found.effects
         )
-        sentence = found.sentence
-        for effect in effects[:1]:  # the one that it names
-            sentence = sentence.replace(f"{effect.served} went", f"{quoted(effect.served)} went")
-        return Decomposition(found.verdict, sentence, effects, found.compared)
+        return Decomposition(found.verdict, found.sentence, effects, found.compared)
 
 
 def _interval(share: float, effective: float) -> Interval:

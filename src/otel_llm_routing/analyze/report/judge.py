@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_llm_routing.analyze import novelty, shift
-from otel_llm_routing.analyze.comparison import compare, detectable, in_words
+from otel_llm_routing.analyze.comparison import compare, detectable, in_words, rule_of
 from otel_llm_routing.analyze.report import sentences
 from otel_llm_routing.analyze.report.counts import DAY, WEEK, Asked
 from otel_llm_routing.analyze.report.model import LEVELS, Limit
@@ -22,11 +22,8 @@ from otel_llm_routing.models.rules import ALIAS, ROUTER
 from otel_llm_routing.policy.plan import UNKNOWN_LIMIT
 from otel_llm_routing.policy.schema import glob_matches
 from otel_llm_routing.policy.thresholds import (
-    BAND_CONCENTRATION,
-    BAND_THRESHOLD,
     LEAST_UNKNOWN,
     MODEL_DESIGN_EFFECT,
-    SHIFT_RULES,
     SILENT_REQUESTS,
 )
 
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.novelty import NewModel, VanishedModel
     from otel_llm_routing.analyze.report.counts import Counted, Stream
     from otel_llm_routing.analyze.report.model import Finding, State
-    from otel_llm_routing.policy.plan import Plan, StreamPlan, SurfacePlan
+    from otel_llm_routing.policy.plan import Plan, StreamPlan
     from otel_llm_routing.policy.reference import ReferenceStream
 
 ORDER = {kind: at for at, kind in enumerate(LEVELS)}
@@ -123,8 +120,7 @@ class Judge:
         return StreamFindings(tuple(sorted(found, key=urgency)), states, change)
 
     def _compared(self, plan: StreamPlan, reference: ReferenceStream, asked: Asked) -> StreamChange:
-        rules = sorted(SHIFT_RULES, key=lambda rule: rule.window.seconds)
-        rule = ([rule for rule in rules if rule.window.seconds <= self._elapsed] or rules[:1])[-1]
+        rule = rule_of(self._elapsed)
         limit = plan.threshold + rule.above_threshold
         return compare(reference, asked.by_model(), self._elapsed, limit=limit, least=plan.points[rule.window.name])
 
@@ -222,7 +218,7 @@ class Judge:
             c = sum(k for models in counts for name, k in models.items() if glob_matches(edge.glob, name))
             alarm = self._beyond.get((surface, edge.glob, side))
             stands = alarm is not None and self._limit_stands(alarm)
-            beyond = stands or self._beyond_limit(c, n, edge.share, side, plan)
+            beyond = stands or bool(plan and shift.beyond(c, n, edge.share, edge.side, plan.design_effect))
             limit = Limit(edge.glob, edge.side, edge.share, c / n if n else None, beyond)
             limits.append(limit)
             if alarm is not None and stands:
@@ -239,14 +235,6 @@ class Judge:
         total = sum((counts for models in streams for counts in models.values()), none)
         matching = (counts for models in streams for name, counts in models.items() if glob_matches(alarm.band, name))
         return self._beyond_edge(alarm, sum(matching, none), total)
-
-    def _beyond_limit(self, c: int, n: int, edge: float, side: str, plan: SurfacePlan | None) -> bool:
-        """Return whether the rules about declared bands would call it beyond, over the range."""
-        if not n or plan is None or (c / n <= edge if side == "above" else c / n >= edge):
-            return False
-        effective = 1 / (plan.design_effect / n + 1 / BAND_CONCENTRATION)
-        e = min(max(edge, shift.LEAST_SHARE), 1 - shift.LEAST_SHARE)
-        return float(shift.score(c, n, e, effective)) > BAND_THRESHOLD
 
     def surface(self, surface: str) -> list[Finding]:
         """Return the findings about a surface as a whole, but for limits."""

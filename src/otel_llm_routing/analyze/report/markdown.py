@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from otel_llm_routing.analyze.report.summary import NOT_SAID, dollars, prices, summary, words
+from otel_llm_routing.analyze.report.summary import dollars, prices, summary, words
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_llm_routing.analyze.report.model import Report, ServedRow, StreamReport, SurfaceReport
 
-ABSENT = "\N{EN DASH}"
 _SPECIAL = re.compile(r"([\\*_\[\]<>|~&@])")
 _SPACE = re.compile(r"\s+")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.analyze.report.model import Finding
+from otel_llm_routing.analyze.wording import many as many  # noqa: PLC0414  (html.py takes it from here)
+from otel_llm_routing.analyze.wording import percent as percent  # noqa: PLC0414
+from otel_llm_routing.analyze.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,29 +24,9 @@ MOST_NAMED = 2
 CONFIDENCE = "95%"
 
 
-def quoted(name: str) -> str:
-    """Return a name from outside in backticks, and none within."""
-    return f"`{name.replace('`', chr(39))}`"
-
-
 def asked(requested: str) -> str:
     """Return how requests for ``requested`` are spoken of."""
     return quoted(requested) if requested else "the requests that name no model"
-
-
-def many(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """Return a share, 0 to 1, with one digit."""
-    return f"{share:.1%}"
-
-
-def points(change: float) -> str:
-    """Return a change of a share, -1 to 1, in points."""
-    return f"{100 * change:+.1f}"
 
 
 def pin_violated(requested: str, served: str, requests: int, of: int) -> Finding:

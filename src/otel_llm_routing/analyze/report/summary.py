@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from otel_llm_routing.analyze.report.sentences import many, quoted
+from otel_llm_routing.analyze.wording import many, quoted
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -30,7 +30,6 @@ WORDS: dict[Kind, str] = {
     "no_traffic": "no requests",
     "steady": "steady",
 }
-NOT_SAID = "(not said)"
 MOST_NAMED = 5
 """Surfaces that the line names."""
 

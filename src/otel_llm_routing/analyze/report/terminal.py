@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from otel_llm_routing.analyze.report.sentences import many
-from otel_llm_routing.analyze.report.summary import NOT_SAID, dollars, prices, summary, words
+from otel_llm_routing.analyze.report.summary import dollars, prices, summary, words
 from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 BAR = 10
 """Characters of a bar that stands for 100 %."""
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-ABSENT = "\N{EN DASH}"
 STYLES = {"alarm": "bold red", "note": "yellow", "calm": "green"}
 MARKS = {"shifted": "shifted", "new": "new", "vanished": "gone", "substituted": "substituted"}
 INDENT = 2
@@ -154,12 +153,12 @@ def _notes(report: Report) -> Iterator[str]:
         yield "This range is not over: its counts will grow."
     if report.partial:
         yield "The source answered in part only:"
-        yield from (f"  {_printable(warning)}" for warning in report.partial)
+        yield from (f"  {printable(warning)}" for warning in report.partial)
 
 
 def _label(stream: StreamReport, row: ServedRow, *, grouped: bool) -> str:
-    asked = "" if grouped else f"{_printable(stream.requested) or NOT_SAID} "
-    return f"{asked}{ARROW}{_printable(row.served)}"
+    asked = "" if grouped else f"{printable(stream.requested) or NOT_SAID} "
+    return f"{asked}{ARROW}{printable(row.served)}"
 
 
 def _indented(text: Text, by: int = INDENT) -> Padding:
@@ -169,11 +168,7 @@ def _indented(text: Text, by: int = INDENT) -> Padding:
 
 def _safe(text: str, style: str = "") -> Text:
     """Return ``text`` from outside as it may be printed: as Text it cannot be taken for markup."""
-    return Text(_printable(text), style=style, overflow="fold")
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return Text(printable(text), style=style, overflow="fold")
 
 
 def _percent(share: float | None) -> str:
