@@ -214,7 +214,7 @@ def test_the_sentence_names_the_model_the_parts_and_what_is_not_recorded():
     for change, begin in begins.items():
         said = decompose(pair(1, 20_000, 20_000, **CHANGES[change][1])).sentence
         assert said.startswith(begin)
-        model = rf"(?:{SONNET}|{HAIKU}|{MINI})"
+        model = rf"`(?:{SONNET}|{HAIKU}|{MINI})`"
         told = rf"{model} went from \d+\.\d% to \d+\.\d% \({number} points\): {parts}"
         assert re.fullmatch(told, said.removeprefix(begin)), said
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_routing.analyze.sources import SourceError, open_source, otlp_json
+from otel_llm_routing.analyze.report.build import build
+from otel_llm_routing.analyze.sources import SourceError, TokenCount, open_source, otlp_json
 
 T0 = int(time.time()) // 86_400 * 86_400 - 3 * 86_400
 """Midnight three days ago, in seconds."""
+DAY = 86_400
 SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 BASE = {
     "llm_routing.surface": "autocomplete",
@@ -178,6 +180,47 @@ def test_what_a_process_counted_long_before_the_files_begin_is_left_out_and_said
     assert warning.endswith("begins while 1 process was already counting; their 1000500 earlier requests are left out")
 
 
+@pytest.fixture
+def begun(tmp_path):
+    """Return the source of files that begin 65 s after T0, when their process had been counting for half a day."""
+    points = [point(at, 1000 + at, start=-DAY // 2) for at in (65, 125, 2 * DAY + 65)]
+    (tmp_path / "m.json").write_text("".join(map(line, points)))
+    return open_source(f"otlp:{tmp_path / 'm.json'}")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        (-3 * DAY, -DAY // 2, 0),
+        (-3 * DAY, -DAY // 2 + 60, 1),
+        (-60, 0, 1),
+        (60, 120, 1),
+        (120, 180, 0),
+        (2 * DAY, 3 * DAY, 0),
+    ],
+)
+def test_what_was_counted_before_the_files_begin_concerns_the_time_in_which_it_may_have_been(begun, since, until, said):
+    list(begun.counts(T0 + since, T0 + until, 60))
+    assert len(begun.warnings) == said
+
+
+def test_a_warning_about_an_earlier_time_is_left_out_of_what_concerns_a_later_one(begun):
+    assert sum(count.requests for count in begun.counts(T0 - DAY, T0 + 3 * DAY, DAY)) == 2 * DAY
+    assert len(begun.warnings) == 1
+    assert begun.warned(T0) == begun.warnings
+    assert begun.warned(T0 + DAY) == []
+    # One about the files is about all times.
+    with Path(begun.name).open("a") as file:
+        file.write("oops\n")
+    list(begun.counts(T0 + 2 * DAY, T0 + 3 * DAY))
+    assert begun.warned(T0 + 2 * DAY) == begun.warnings[1:] != []
+
+
+def test_a_report_of_a_later_range_is_not_partial(begun):
+    first, later = (build(begun, T0 + at, T0 + at + DAY, now=T0 + 3 * DAY) for at in (0, 2 * DAY))
+    assert [len(first.partial), later.partial] == [1, ()]
+
+
 def test_a_gap_is_a_gap_and_what_grew_in_it_counts_after_it(read):
     lines = [line(point(at, value)) for at, value in ((60, 5), (120, 6), (3 * 3600, 90), (3 * 3600 + 60, 90))]
     assert read("".join(lines)) == ({60: 5, 120: 1, 3 * 3600: 84}, [])
@@ -208,6 +251,38 @@ def test_a_renamed_model_is_another_series_that_begins_at_zero(tmp_path):
     for count in open_source(f"otlp:{tmp_path / 'm.json'}").counts(T0, T0 + 3600, 3600):
         counts[count.served] += count.requests
     assert counts == {SONNET: 100, "claude-sonnet-4.5": 3}
+
+
+def test_tokens_are_read_of_both_counters_and_bad_points_of_them_are_said(tmp_path):
+    read, written = "llm_routing.input_tokens", "llm_routing.output_tokens"
+    requests = [
+        line(point(65, 100), name=read),
+        line(point(65, 10), name=written),
+        line(point(125, 180), name=read),
+        line(point(125, 10), name=written),
+        line(point(125, -1, served=HAIKU), name=written),
+        line(point(2 * DAY, 1000), name=read),
+    ]
+    (tmp_path / "m.json").write_text("".join(requests))
+    source = open_source(f"otlp:{tmp_path / 'm.json'}")
+    words = ("autocomplete", "openai", "openrouter/auto", SONNET)
+    assert sorted(source.tokens(T0, T0 + DAY)) == [TokenCount(*words, 0, 10), TokenCount(*words, 180, 0)]
+    assert list(source.tokens(T0 + 120, T0 + DAY)) == [TokenCount(*words, 80, 0)]
+    (warning,) = source.warnings
+    assert f"1 points of {read} and {written} make no sense" in warning
+
+
+def test_a_report_of_files_has_costs(tmp_path):
+    pytest.importorskip("genai_prices")
+    name = "gpt-5-mini-2025-08-07"
+    numbers = {"llm_routing.requests": 10, "llm_routing.input_tokens": 5000, "llm_routing.output_tokens": 700}
+    lines = [line(point(65, number, served=name), name=of) for of, number in numbers.items()]
+    (tmp_path / "m.json").write_text("".join(lines))
+    made = build(open_source(f"otlp:{tmp_path / 'm.json'}"), T0, T0 + DAY, now=T0 + 2 * DAY)
+    ((row,),) = (stream.served for surface in made.surfaces for stream in surface.streams)
+    assert (row.cost.input_tokens, row.cost.output_tokens) == (500, 70)
+    assert row.cost.total > 0
+    assert made.partial == ()
 
 
 # Clocks ---------------------------------------------------------------------------------------------------------------

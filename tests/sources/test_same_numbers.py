@@ -42,6 +42,8 @@ GAP = range(60, 76)
 """Minutes in which nothing is exported; calls go on."""
 QUIET = range(90, 101)
 """Minutes without a call; exports go on."""
+PARTS = ((START, START + 45 * 60), (START + 45 * 60, START + MINUTES * 60))
+"""What tokens are asked for."""
 DELTA = dict.fromkeys((SDKCounter, ObservableCounter, Histogram), AggregationTemporality.DELTA)
 
 
@@ -61,7 +63,7 @@ class Process:
     def call(self, served, size, surface="autocomplete", match="resolved", *, cached=False, error=None):
         key = (surface, "openai", "chat", "openrouter/auto", served, "router", match, "body", cached, error)
         context = set_span_in_context(self._tracer.start_span("chat"))  # an exemplar has its ids
-        self._recorder.record((key, size, 10, 5, 0.7, None, context))
+        self._recorder.record((key, size, *tokens(size), 0.7, None, context))
 
     def restart_without_saying_so(self, other):
         """Go on as this process what ``other`` counts from zero, with the start of this one."""
@@ -92,6 +94,11 @@ class Process:
         return replace(data, resource_metrics=turned)
 
 
+def tokens(size):
+    """Return what a call of that many characters reads and writes; some write nothing, some say nothing of either."""
+    return (size // 4, size % 11) if size != 2700 else (0, 0)
+
+
 def _nanos(seconds):
     return (START + seconds) * 10**9
 
@@ -100,20 +107,24 @@ class Truth:
     """What was really called, by the step of its first export."""
 
     def __init__(self):
-        self.counts, self.sizes = Counter(), Counter()
+        self.counts, self.sizes, self.tokens = Counter(), Counter(), Counter()
         self._waiting = defaultdict(list)
 
     def call(self, process, served, size, surface="autocomplete", match="resolved", *, cached=False, error=""):
         process.call(served, size, surface, match, cached=cached, error=error or None)
         bound = next((256.0 * 2**n for n in range(10) if size <= 256 * 2**n), float("inf"))
         count = (surface, "openrouter/auto", served or "", match, cached, error)
-        self._waiting[id(process)].append((count, (surface, "openrouter/auto", served or "", bound)))
+        words = (surface, "openrouter/auto", served or "")
+        self._waiting[id(process)].append((count, (*words, bound), words, tokens(size)))
 
     def exported(self, process, minute):
         at = START + minute * 60 // STEP * STEP
-        for count, size in self._waiting.pop(id(process), ()):
+        part = next(number for number, (begin, end) in enumerate(PARTS) if begin <= at < end)
+        for count, size, words, both in self._waiting.pop(id(process), ()):
             self.counts[(at, *count)] += 1
             self.sizes[(at, *size)] += 1
+            for kind, number in zip(("read", "written"), both, strict=True):
+                self.tokens[(part, kind, *words)] += number
 
 
 def play(truth, temporality=None):
@@ -185,15 +196,24 @@ def send(url, exports):
 
 def counted(name):
     source = open_source(name)
-    counts, sizes = Counter(), Counter()
+    counts, sizes, both = Counter(), Counter(), Counter()
     for count in source.counts(START, START + MINUTES * 60, STEP):
         assert (count.provider, count.operation, count.kind, count.service) == ("openai", "chat", "router", "shop")
         of = (count.surface, count.requested, count.served, count.match, count.cached, count.error)
         counts[(count.start, *of)] += count.requests
     for size in source.sizes(START, START + MINUTES * 60, STEP):
         sizes[size[:-1]] += size.requests
+    for part, (begin, end) in enumerate(PARTS):
+        for of in source.tokens(begin, end):
+            assert of.provider == "openai"
+            for kind in ("read", "written"):
+                both[(part, kind, of.surface, of.requested, of.served)] += getattr(of, kind)
     assert source.warnings == []
-    return counts, sizes
+    return counts, sizes, both
+
+
+def all_of(truth):
+    return truth.counts, truth.sizes, truth.tokens
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +232,7 @@ def test_the_embedded_store(tmp_path, cumulative):
     with Serve(tmp_path) as serve:
         send(f"{serve.url}/v1/metrics", exports)
         found = counted(f"sqlite:{serve.db}")
-    assert found == (truth.counts, truth.sizes)
+    assert found == all_of(truth)
 
 
 def test_prometheus(tmp_path, cumulative):
@@ -220,13 +240,13 @@ def test_prometheus(tmp_path, cumulative):
     with components.Prometheus(tmp_path, flags=["--web.enable-otlp-receiver"]) as prometheus:
         send(f"{prometheus.url}/api/v1/otlp/v1/metrics", exports)
         found = counted(f"prometheus:{prometheus.url}")
-    assert found == (truth.counts, truth.sizes)
+    assert found == all_of(truth)
 
 
 def test_one_file(tmp_path, cumulative, lines):
     truth, _ = cumulative
     (tmp_path / "metrics.json").write_text("".join(lines))
-    assert counted(f"otlp:{tmp_path / 'metrics.json'}") == (truth.counts, truth.sizes)
+    assert counted(f"otlp:{tmp_path / 'metrics.json'}") == all_of(truth)
 
 
 def test_rotated_files_of_two_replicas(tmp_path, cumulative, lines):
@@ -241,7 +261,7 @@ def test_rotated_files_of_two_replicas(tmp_path, cumulative, lines):
         gone = range(third + 9, third + 30) if replica == "a" else range(third + 50, third + 80)
         kept = [line for number, line in enumerate(lines) if number >= third and number not in gone]
         (folder / "metrics.json").write_text("".join(kept))
-    assert counted(f"otlp:{tmp_path}") == (truth.counts, truth.sizes)
+    assert counted(f"otlp:{tmp_path}") == all_of(truth)
 
 
 def test_delta_temporality(tmp_path):
@@ -252,7 +272,7 @@ def test_delta_temporality(tmp_path):
     with Serve(tmp_path) as serve:
         send(f"{serve.url}/v1/metrics", exports + exports[::2])
         stored = counted(f"sqlite:{serve.db}")
-    assert stored == (truth.counts, truth.sizes)
+    assert stored == all_of(truth)
     assert counted(f"otlp:{tmp_path / 'metrics.json'}") == stored
 
 
@@ -265,3 +285,4 @@ def test_the_traffic_has_what_it_is_meant_to_have(cumulative):
     assert sum(number for of, number in truth.counts.items() if of[3] == MINI) == 3
     assert {of[4] for of in truth.sizes} >= {256.0, 131_072.0, float("inf")}
     assert sum(truth.counts.values()) == sum(truth.sizes.values()) > 400
+    assert len([of for of, number in truth.tokens.items() if of[:2] == (1, "written") and number]) >= 3

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_llm_routing.analyze import shift
-from otel_llm_routing.policy.thresholds import (
-    MODEL_DESIGN_EFFECT,
-    SHIFT_RULES,
-    VANISHED_EXPECTED,
-    VANISHED_SHARE,
-    WINDOWS,
-    threshold,
-)
+from otel_llm_routing.analyze.novelty import has_vanished
+from otel_llm_routing.policy.thresholds import SHIFT_RULES, WINDOWS, ShiftRule, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,11 +60,15 @@ def factor(seconds: float) -> float:
     return float(found)
 
 
-def least_change(seconds: float) -> float:
-    """Return the smallest change, 0 to 1, that the alert rules heed in a window of ``seconds`` or the next shorter."""
+def rule_of(seconds: float) -> ShiftRule:
+    """Return the alert rule about a window of ``seconds``, the next shorter, or else the shortest."""
     rules = sorted(SHIFT_RULES, key=lambda rule: rule.window.seconds)
-    fitting = [rule for rule in rules if rule.window.seconds <= seconds] or rules[:1]
-    return fitting[-1].points / 100
+    return ([rule for rule in rules if rule.window.seconds <= seconds] or rules[:1])[-1]
+
+
+def least_change(seconds: float) -> float:
+    """Return the smallest change, 0 to 1, that the alert rules heed in a window of ``seconds``; see ``rule_of``."""
+    return rule_of(seconds).points / 100
 
 
 def detectable(stream: ReferenceStream) -> dict[str, float]:
@@ -123,13 +121,12 @@ def compare(
     )
     limit = threshold(None, stream.days, stream.concentration) if limit is None else limit
     least = least_change(seconds) if least is None else least
-    phi = min(stream.design_effect, MODEL_DESIGN_EFFECT)
     changes = []
     for served in dict.fromkeys([*stream.shares, *counts]):
         c, p = counts.get(served, 0), stream.shares.get(served)
         moved = n > 0 and abs(c / n - (p or 0.0)) >= least
         far = moved and float(shift.score(c, n, p or 0.0, effective)) > limit
-        gone = c == 0 and (p or 0.0) >= VANISHED_SHARE and n * (p or 0.0) / phi > VANISHED_EXPECTED
+        gone = bool(has_vanished(c, n, p or 0.0, stream.design_effect))
         wobble = float(shift.wobble(p or 0.0, effective)) if n else math.inf
         changes.append(ServedChange(served, p, c / n if n else None, c, min(wobble, 1.0), far, gone))
     changes.sort(key=lambda change: (-abs(change.change or 0), change.served))

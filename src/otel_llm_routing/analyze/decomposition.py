@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from otel_llm_routing.analyze.wording import percent, points, quoted
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -71,7 +73,7 @@ class Decomposition(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
+        """The verdict in words, with names in backticks."""
         return _sentence(self)
 
 
@@ -179,8 +181,12 @@ def _sentence(found: Decomposition) -> str:
     if not found.effects:
         return "On one of the two sides there are no requests whose size and served model are known."
     first = found.effects[0]
+    went = (
+        f"{quoted(first.served)} went from {percent(first.then)} to {percent(first.now)} "
+        f"({points(first.change)} points)"
+    )
     moved = (
-        f"{first.served} went from {first.then:.1%} to {first.now:.1%} ({_points(first.change)}): "
+        f"{went}: "
         f"{_part(first.router, first.router_error)} at requests of the same size, "
         f"{_part(first.mix, first.mix_error)} because their sizes changed"
     )
@@ -196,14 +202,9 @@ def _sentence(found: Decomposition) -> str:
         return f"Neither our traffic nor the router moved a share further than noise explains. {moved}."
     return (
         f"It cannot be told whether it was our own traffic or {NOT_RECORDED}: too few requests are of sizes that both "
-        f"sides have ({found.compared:.0%} of them). {first.served} went from {first.then:.1%} to {first.now:.1%} "
-        f"({_points(first.change)})."
+        f"sides have ({found.compared:.0%} of them). {went}."
     )
 
 
-def _points(change: float) -> str:
-    return f"{change * 100:+.1f} points"
-
-
 def _part(effect: float, error: float) -> str:
-    return f"{effect * 100:+.1f} ±{ERRORS * error * 100:.1f}"
+    return f"{points(effect)} ±{ERRORS * error * 100:.1f}"

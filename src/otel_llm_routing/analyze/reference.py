@@ -12,7 +12,6 @@ import numpy as np
 from otel_llm_routing.analyze import adjusted, noise, shift
 from otel_llm_routing.analyze.history import History
 from otel_llm_routing.analyze.sizes import SizeHistory, for_reference
-from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.policy.reference import Mix, Pin, Reference, ReferenceStream, RetiredStream
 from otel_llm_routing.policy.thresholds import LEAST_DAYS, SHIFT_RULES, WINDOWS, threshold
 
@@ -85,7 +84,9 @@ def pin(
         raise PinError(msg)
     end = end // HOUR * HOUR
     start = end - days * DAY
-    counts = _read(source, start, days, progress)
+    progress("reading counts")
+    counts = History(start, HOUR, days * 24)
+    counts.take(source, start, end)
     missing = _gaps(counts)
     act = Pin(
         id=max((p.id for p in before.pins), default=0) + 1 if before else 1,
@@ -119,7 +120,10 @@ def pin(
         why = f" ({skipped[0].surface}: {skipped[0].text})" if skipped else ""
         msg = f"no stream has enough requests in these {days} days{why}; see the report for what the source holds"
         raise PinError(msg)
-    unsized = _add_sizes(found, _sizes(source, start, days, progress))
+    progress("reading the sizes of requests")
+    sizes = SizeHistory(start, DAY, days)
+    sizes.add(source.sizes(start, end, DAY))
+    unsized = _add_sizes(found, sizes)
     merged = _merge(act, found, before, frozenset(surfaces))
     return Pinned(merged, skipped, _retired(merged, act, skipped), unsized, restless)
 
@@ -130,23 +134,6 @@ def without_secrets(name: str) -> str:
 
 
 # Counts ---------------------------------------------------------------------------------------------------------------
-
-
-def _read(source: Source, start: float, days: int, progress: Callable[[str], None]) -> History:
-    counts = History(start, HOUR, days * 24)
-    for day in range(0, days, WEEK):
-        begin, upto = start + day * DAY, start + min(day + WEEK, days) * DAY
-        progress(f"reading {utc(begin)[:10]} to {utc(upto)[:10]}, {day} of {days} days done")
-        counts.take(source, begin, upto)
-    return counts
-
-
-def _sizes(source: Source, start: float, days: int, progress: Callable[[str], None]) -> SizeHistory:
-    progress("reading the sizes of requests")
-    found = SizeHistory(start, DAY, days)
-    for day in range(0, days, WEEK):
-        found.add(source.sizes(start + day * DAY, start + min(day + WEEK, days) * DAY, DAY))
-    return found
 
 
 def _gaps(counts: History) -> NDArray[np.bool_]:

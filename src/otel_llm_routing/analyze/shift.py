@@ -5,9 +5,11 @@ The generated Prometheus rules compute the same; a test holds the two together. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from otel_llm_routing.policy.thresholds import BAND_CONCENTRATION, BAND_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -43,6 +45,19 @@ def score(count: ArrayLike, n: ArrayLike, reference_share: ArrayLike, effective:
     now = (c + 0.5) / (total + 1)
     logit_now = np.log((c + 0.5) / (total + 0.5 - c))
     found: NDArray[np.float64] = 0.5 * np.asarray(effective) * (now - p) * (logit_now - np.log(p / (1 - p)))
+    return found
+
+
+def beyond(
+    count: ArrayLike, n: ArrayLike, limit: float, side: Literal["min", "max"], design_effect: float
+) -> NDArray[np.bool_]:
+    """Return whether a share is beyond a limit that the policy declares, further than noise explains."""
+    c, total = np.asarray(count, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = c / total
+        effective = 1 / (design_effect / total + 1 / BAND_CONCENTRATION)
+    outside = share > limit if side == "max" else share < limit
+    found: NDArray[np.bool_] = outside & (score(c, total, limit, effective) > BAND_THRESHOLD)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer reads it)
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,14 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
-from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.cli.failure import fail, note
+from otel_llm_routing.cli.options import POLICY, REFERENCE, files, held, moment
+from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.check import Checked
     from otel_llm_routing.policy.plan import Plan
 
-POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
 STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 
@@ -44,22 +45,18 @@ def check(
     from otel_llm_routing.policy.plan import LEVELS  # noqa: PLC0415
 
     now = time.time()
-    try:
-        when = moment(at, now) if at else now
-    except ValueError as error:
-        fail(f"--at {error}")
+    when = moment(at, now, "--at") if at else now
     plan = _plan(policy, reference)
     try:
-        opened = open_source(source)
-        checked = checking.check(opened, plan, when)
-        extent = opened.extent() if checked.last is None else None
+        with progress() as bar:
+            opened = open_source(source, bar.advance)
+            checked = checking.check(opened, plan, when)
+            extent = opened.extent() if checked.last is None else None
     except SourceError as error:
         fail(error)
     if checked.last is None:
-        held = (
-            "none were ever received" if extent is None else f"there are some from {utc(extent[0])} to {utc(extent[1])}"
-        )
-        fail(f"no calls between {utc(checked.start)} and {utc(checked.end)}, so nothing can be judged; {held}")
+        between = f"{utc(checked.start)} and {utc(checked.end)}"
+        fail(f"no calls between {between}, so nothing can be judged; {held(extent)}")
     if as_json:
         typer.echo(json.dumps(checking.as_json(checked), indent=2))
     else:
@@ -70,33 +67,19 @@ def check(
 
 def _plan(policy: Path | None, reference: Path | None) -> Plan:
     """Put the two files together. One that is not named and not there is done without, and that is said."""
-    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
-    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
-    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
-    from otel_llm_routing.policy.plan import plan  # noqa: PLC0415
+    from otel_llm_routing.policy.plan import plan  # noqa: PLC0415  (pydantic takes its time)
 
-    policy_file = policy or (POLICY if POLICY.exists() else None)
-    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
-    if policy_file is None and reference_file is None:
+    declared, pinned = files(policy, reference)
+    if declared is None and pinned is None:
         fail(
             f"there is neither {POLICY} nor {REFERENCE} here; name them with --policy and --reference, or write them "
             "with otel-llm-routing policy init and otel-llm-routing reference pin"
         )
-    if policy_file is None:
-        _note(f"{POLICY}: no such file; without it nothing is declared: no bands, pins, owners or tolerances")
-    if reference_file is None:
-        _note(f"{REFERENCE}: no such file; without it no shift, new or vanished model is seen")
-    try:
-        return plan(
-            None if policy_file is None else loading.load(policy_file),
-            None if reference_file is None else pinned.load(reference_file),
-        )
-    except (PolicyError, pinned.ReferenceFileError) as error:
-        fail(error)
-
-
-def _note(message: str) -> None:
-    typer.echo(f"otel-llm-routing: {message}", err=True)
+    if declared is None:
+        note(f"{POLICY}: no such file; without it nothing is declared: no bands, pins, owners or tolerances")
+    if pinned is None:
+        note(f"{REFERENCE}: no such file; without it no shift, new or vanished model is seen")
+    return plan(declared, pinned)
 
 
 def _show(checked: Checked) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.options import POLICY, REFERENCE, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Write the files that Prometheus and Alertmanager load.", no_args_is_help=True)
 
-POLICY = Path("policy.yaml")
-REFERENCE = Path("reference.yaml")
 _URL = re.compile(r"https?://[^\s{}<>\"'`\\]+")
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write to.")]
@@ -147,19 +146,12 @@ def alertmanager(
 def _read(policy: Path | None, reference: Path | None) -> Inputs:
     """Read the two files; those of the default names may be missing, though not both."""
     from otel_llm_routing.policy.plan import plan  # noqa: PLC0415
-    from otel_llm_routing.policy.reference import ReferenceFileError, load  # noqa: PLC0415
 
-    said = _policy(policy or POLICY) if policy or POLICY.exists() else None
-    pinned = None
-    if reference or REFERENCE.exists():
-        try:
-            pinned = load(reference or REFERENCE)
-        except ReferenceFileError as error:
-            fail(error)
-        for stream in pinned.streams:
-            for text in (stream.surface, stream.requested, *stream.shares):
-                if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-                    fail(f"{reference or REFERENCE}: {text!r} is not text; pin the reference again")
+    said, pinned = files(policy, reference)
+    for stream in pinned.streams if pinned else ():
+        for text in (stream.surface, stream.requested, *stream.shares):
+            if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+                fail(f"{reference or REFERENCE}: {text!r} is not text; pin the reference again")
     if said is None and pinned is None:
         fail(
             f"neither {POLICY} nor {REFERENCE} is here; name them with --policy and --reference, write a policy with "

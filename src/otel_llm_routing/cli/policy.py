@@ -12,8 +12,10 @@ import typer
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.analyze.wording import many
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
     from otel_llm_routing.policy.reference import Reference
@@ -77,7 +79,7 @@ def check(
             fail("\n".join([*head, *lines]))
         beside = "" if reference else ", which is beside it"
         with_what = f"compared with {compared}{beside}" if compared else "no reference, so nothing is said of shares"
-        typer.echo(f"{file}: {_number(surfaces, 'surface')}, {_number(len(said), 'warning')}; {with_what}")
+        typer.echo(f"{file}: {many(surfaces, 'surface')}, {many(len(said), 'warning')}; {with_what}")
     if errors or unread:
         raise typer.Exit(2)
     if said and strict:
@@ -100,19 +102,20 @@ def init(
         fail(f"{output}: exists, and is not overwritten; name another file with -o, or move it away")
     now = time.time()
     try:
-        opened = open_source(source)
-        surfaces = seen(opened, now - days * DAY, now)
-        extent = None if surfaces else opened.extent()
+        with progress() as bar:
+            opened = open_source(source, bar.advance)
+            surfaces = seen(opened, now - days * DAY, now)
+            extent = None if surfaces else opened.extent()
     except SourceError as error:
         fail(error)
     if not surfaces:
         held = "none were ever received" if extent is None else f"the last are of {utc(extent[1])}; see --days"
-        fail(f"no calls in the last {_number(days, 'day')}, and {held}")
-    made = draft(surfaces, f"{_number(days, 'day')} of calls up to {utc(now)[:10]}")
+        fail(f"no calls in the last {many(days, 'day')}, and {held}")
+    made = draft(surfaces, f"{many(days, 'day')} of calls up to {utc(now)[:10]}")
     if not made.text:
         fail("\n".join(["no surface has a name to write down", *made.left_out]))
     replace({output: made.text})
-    typer.echo(f"{output}: {_number(len(made.written), 'surface')}; fill in what is commented out, then run")
+    typer.echo(f"{output}: {many(len(made.written), 'surface')}; fill in what is commented out, then run")
     typer.echo(f"otel-llm-routing policy check {output}")
     for line in made.left_out:
         typer.echo(f"left out: {line}")
@@ -152,7 +155,3 @@ def _document(file: Path, reference: Path | None, said: list[Said]) -> dict[str,
         "reference": str(reference) if reference else None,
         "problems": [{"line": one.line, "place": one.place, "level": one.level, "text": one.text} for one in said],
     }
-
-
-def _number(count: int, of: str) -> str:
-    return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer reads it)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
-from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, printable
+from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.options import REFERENCE, moment
+from otel_llm_routing.cli.progress import progress
 from otel_llm_routing.policy.thresholds import FULL_DAYS
 
 if TYPE_CHECKING:
@@ -29,9 +32,6 @@ app = typer.Typer(
     help="The model mix that shares are compared with: pin it, show it, see what moved.", no_args_is_help=True
 )
 
-ABSENT = "\N{EN DASH}"
-NOT_SAID = "(not said)"
-DEFAULT = Path("reference.yaml")
 GAPS = 5
 """Days without counts that are listed."""
 
@@ -45,7 +45,7 @@ def pin(
     surface: Annotated[
         list[str] | None, typer.Option(help="Pin only this surface anew; may be given several times.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file; its history is kept.")] = DEFAULT,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file; its history is kept.")] = REFERENCE,
 ) -> None:
     """Write the mix of the last weeks, and how much it wobbles, to a file that is reviewed and committed."""
     from otel_llm_routing.analyze import reference as pinning  # noqa: PLC0415  (NumPy takes its time)
@@ -59,7 +59,7 @@ def pin(
     if not reason.strip():
         fail("--reason is empty; say why this mix is what you want, for whoever reviews it")
     now = time.time()
-    end = _moment(until, now, "--until") if until else now
+    end = moment(until, now, "--until") if until else now
     if end > now:
         fail("--until is in the future; a reference is of weeks that have been")
     try:
@@ -68,9 +68,9 @@ def pin(
             before = load(output)
         except NoReferenceFileError:
             before = None
-        with Console(stderr=True).status("") as status:
+        with progress() as bar:
             found = pinning.pin(
-                open_source(source),
+                open_source(source, bar.advance),
                 name=source,
                 reason=reason,
                 end=end,
@@ -78,7 +78,7 @@ def pin(
                 before=before,
                 surfaces=tuple(surface or ()),
                 now=now,
-                progress=status.update,
+                progress=bar.begin,
             )
     except (SourceError, ReferenceFileError, pinning.PinError) as error:
         fail(error)
@@ -88,32 +88,32 @@ def pin(
     act = found.reference.pins[-1]
     pinned = [stream for stream in found.reference.streams if stream.pin == act.id]
     period = f"{utc(act.start.timestamp())} to {utc(act.end.timestamp())}"
-    typer.echo(f"{output}: pinned {_many(len(pinned), 'stream')} of {period}")
+    typer.echo(f"{output}: pinned {many(len(pinned), 'stream')} of {period}")
     if act.gaps:
         listed = ", ".join(str(day) for day in act.gaps[:GAPS]) + (", ..." if len(act.gaps) > GAPS else "")
-        typer.echo(f"no counts of anything on {_many(len(act.gaps), 'day')}, left out: {listed}")
+        typer.echo(f"no counts of anything on {many(len(act.gaps), 'day')}, left out: {listed}")
     short = [stream for stream in pinned if stream.days < FULL_DAYS]
     if short:
         least = min(stream.days for stream in short)
         typer.echo(
-            f"{_many(len(short), 'stream')} with fewer than {FULL_DAYS} days, down to {least:g}: alerts on them are "
+            f"{many(len(short), 'stream')} with fewer than {FULL_DAYS} days, down to {least:g}: alerts on them are "
             f"slower until you pin {FULL_DAYS} days or more"
         )
-    retired = {(note.surface, note.requested) for note in found.retired}
-    for note in found.retired:
-        typer.echo(f"retired {_stream(note)}: {note.text}")
-    for note in found.skipped:
-        if (note.surface, note.requested) not in retired:
-            typer.echo(f"no reference for {_stream(note)}: {note.text}")
-    for note in found.unsized:
-        typer.echo(f"no sizes for {_stream(note)}: {note.text}")
-    for note in found.restless:
-        typer.echo(f"restless {_stream(note)}: {note.text}")
+    retired = {(one.surface, one.requested) for one in found.retired}
+    for one in found.retired:
+        typer.echo(f"retired {_stream(one)}: {one.text}")
+    for one in found.skipped:
+        if (one.surface, one.requested) not in retired:
+            typer.echo(f"no reference for {_stream(one)}: {one.text}")
+    for one in found.unsized:
+        typer.echo(f"no sizes for {_stream(one)}: {one.text}")
+    for one in found.restless:
+        typer.echo(f"restless {_stream(one)}: {one.text}")
 
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = DEFAULT,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = REFERENCE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a reference: shares, noise, the smallest shift that would be seen, and who pinned it why."""
@@ -156,7 +156,7 @@ def show(
 @app.command()
 def diff(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = DEFAULT,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reference file.")] = REFERENCE,
     since: Annotated[str, typer.Option(help="A time back (24h, 7d) or a UTC time.")] = "7d",
     until: Annotated[str, typer.Option(help="The same; the default is now.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -169,12 +169,13 @@ def diff(
 
     reference = _load(file)
     now = time.time()
-    start = _moment(since, now, "--since")
-    end = _moment(until, now, "--until") if until else now
+    start = moment(since, now, "--since")
+    end = moment(until, now, "--until") if until else now
     if start >= end:
         fail("--since is not before --until" if until else "--since is not in the past")
     try:
-        counts = _counts(open_source(source), start, end)
+        with progress() as bar:
+            counts = _counts(open_source(source, bar.advance), start, end)
     except SourceError as error:
         fail(error)
     empty = not counts
@@ -184,11 +185,7 @@ def diff(
     else:
         _print(changes, counts, start, end)
     if empty:
-        typer.echo(
-            "otel-llm-routing: no requests with a known served model in this time; otel-llm-routing report shows what "
-            "the source holds",
-            err=True,
-        )
+        note("no requests with a known served model in this time; otel-llm-routing report shows what the source holds")
         raise typer.Exit(1)
 
 
@@ -211,8 +208,8 @@ def _print(
                 Text(_mark(served), style="bold red"),
             )
             name = Text("")
-        note = in_words(change.detectable) if change.requests else "no requests with a known served model"
-        table.add_row("", Text(note, style="dim"), "", "", "", "", "")
+        said = in_words(change.detectable) if change.requests else "no requests with a known served model"
+        table.add_row("", Text(said, style="dim"), "", "", "", "", "")
         table.add_section()
     console = Console()
     console.print(f"{utc(start)} to {utc(end)}", highlight=False)
@@ -260,22 +257,11 @@ def _document(
     }
 
 
-def _moment(text: str, now: float, option: str) -> float:
-    try:
-        return moment(text, now)
-    except ValueError as error:
-        fail(f"{option} {error}")
-
-
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _stream(note: StreamNote) -> str:
@@ -284,7 +270,7 @@ def _stream(note: StreamNote) -> str:
 
 def _text(text: str) -> Text:
     """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
-    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    return Text(printable(text))
 
 
 def _load(file: Path) -> Reference:

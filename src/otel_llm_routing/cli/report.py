@@ -8,7 +8,7 @@ import time
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer reads it)
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
@@ -16,16 +16,17 @@ from rich.console import Console
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
-from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.options import POLICY, REFERENCE, files, held, moment
+from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.report.model import Report
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
 
-POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
 Format = Literal["terminal", "markdown", "json", "html"]
 PAGE_WIDTH = 120
 """Columns of the terminal's form in a file."""
@@ -84,7 +85,7 @@ def report(
     zone = _zone(timezone_)
     start, end = _range(since, until, day, zone, now)
     address = _webhook(webhook)
-    said, pinned = _files(policy, reference)
+    said, pinned = files(policy, reference)
     if exit_code and said is None and pinned is None:
         fail(f"--exit-code judges by {REFERENCE} or {POLICY}, and there is neither here; name them")
     made = _build(source, Range(start, end), now, said, pinned, zone, costs, false_alarm_days)
@@ -92,18 +93,13 @@ def report(
     if address:
         _send(address, made)
     if not made.requests:
-        held = (
-            "none were ever received"
-            if made.held is None
-            else f"there are some from {utc(made.held[0])} to {utc(made.held[1])}"
-        )
-        typer.echo(f"otel-llm-routing: no calls between {utc(start)} and {utc(end)}; {held}", err=True)
+        note(f"no calls between {utc(start)} and {utc(end)}; {held(made.held)}")
         raise typer.Exit(2 if exit_code else 1)
     if exit_code:
         if made.at("alarm"):
             raise typer.Exit(1)
         if not made.judged:
-            typer.echo("otel-llm-routing: the source answered in part only; calm would mean nothing", err=True)
+            note("the source answered in part only; calm would mean nothing")
             raise typer.Exit(2)
 
 
@@ -126,8 +122,8 @@ def _range(since: str | None, until: str | None, day: str | None, zone: tzinfo, 
         if since is not None or until is not None:
             fail("--day is a range by itself; leave out --since and --until, or name those")
         return _day(day, zone, now)
-    start = _moment("24h" if since is None else since, now, "--since")
-    end = _moment(until, now, "--until") if until else now + BUCKET
+    start = moment("24h" if since is None else since, now, "--since")
+    end = moment(until, now, "--until") if until else now + BUCKET
     if start >= end:
         fail("--since is not before --until")
     return Range(start, end)
@@ -149,30 +145,6 @@ def _day(text: str, zone: tzinfo, now: float) -> Range:
     return Range(first, last)
 
 
-def _moment(text: str, now: float, option: str) -> float:
-    try:
-        return moment(text, now)
-    except ValueError as error:
-        fail(f"{option} {error}")
-
-
-def _files(policy: Path | None, reference: Path | None) -> tuple[Policy | None, Reference | None]:
-    """Return the two files; one that is not named need not be there."""
-    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
-    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
-    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
-
-    policy_file = policy or (POLICY if POLICY.exists() else None)
-    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
-    try:
-        return (
-            None if policy_file is None else loading.load(policy_file),
-            None if reference_file is None else pinned.load(reference_file),
-        )
-    except (PolicyError, pinned.ReferenceFileError) as error:
-        fail(error)
-
-
 def _build(
     source: str,
     of: Range,
@@ -186,15 +158,9 @@ def _build(
     from otel_llm_routing.analyze.report.build import build  # noqa: PLC0415  (NumPy takes its time)
 
     try:
-        with Console(stderr=True).status("") as status:
-            task = [""]
-
-            def begin(text: str) -> None:
-                task[0] = text
-                status.update(text)
-
+        with progress() as bar:
             return build(
-                open_source(source, lambda done, of: status.update(f"{task[0]}: {done / max(of, 1):.0%}")),
+                open_source(source, bar.advance),
                 *of,
                 now=now,
                 policy=policy,
@@ -203,7 +169,7 @@ def _build(
                 zone=zone,
                 costs=costs,
                 false_alarm_days=false_alarm_days,
-                progress=begin,
+                progress=bar.begin,
             )
     except SourceError as error:
         fail(error)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.analyze.report.model import Finding
-from otel_llm_routing.analyze.wording import many as many  # noqa: PLC0414  (html.py takes it from here)
-from otel_llm_routing.analyze.wording import percent as percent  # noqa: PLC0414
-from otel_llm_routing.analyze.wording import quoted
+from otel_llm_routing.analyze.wording import many, percent, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

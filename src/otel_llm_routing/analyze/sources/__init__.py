@@ -73,6 +73,21 @@ class SizeCount(NamedTuple):
     requests: int
 
 
+class TokenCount(NamedTuple):
+    """Tokens of the requests of one series."""
+
+    surface: str
+    provider: str
+    requested: str
+    """Empty where nobody said."""
+    served: str
+    """Empty where nobody said."""
+    read: int
+    """Input tokens."""
+    written: int
+    """Output tokens."""
+
+
 class Batch(NamedTuple):
     """The counts of one step of time."""
 
@@ -90,6 +105,10 @@ class Source(Protocol):
     warnings: list[str]
     """What the reads so far could not take in, one line each; none: they were whole. With any, say "partial"."""
 
+    def warned(self, start: float) -> Sequence[str]:
+        """Return the ``warnings`` without those that are only about times before ``start``."""
+        ...
+
     def counts(self, start: float, end: float, step: int = 0) -> Iterable[Count]:
         """Return the counts of the buckets that begin in ``[start, end)``, in seconds since the epoch.
 
@@ -105,6 +124,15 @@ class Source(Protocol):
         served model. It says nothing of match, errors and the cache: cached answers and failed calls are among these
         numbers, and a served model may be unconfirmed. So they tell how sizes are distributed, and are no second count
         of requests.
+        """
+        ...
+
+    def tokens(self, start: float, end: float) -> Iterable[TokenCount]:
+        """Return the tokens of the buckets that begin in ``[start, end)``.
+
+        They come from the counters ``llm_routing.input_tokens`` and ``llm_routing.output_tokens``, whose attributes are
+        those of ``sizes``: failed calls and cached answers are among them, as far as they had tokens. A series may come
+        more than once, its input and output apart: add up.
         """
         ...
 

@@ -8,11 +8,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import Count, SizeCount
+from otel_llm_routing.analyze.sources import Count, SizeCount, TokenCount
 from otel_llm_routing.analyze.sources.json_files import find
 from otel_llm_routing.analyze.sources.otlp_lines import SECOND, Files
 from otel_llm_routing.analyze.sources.points import BUCKET, SEEN_KEPT, Point, grown
-from otel_llm_routing.analyze.sources.series import KEY
+from otel_llm_routing.analyze.sources.series import PROVIDER, REQUESTED, SERVED, SURFACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,8 @@ EARLIER = 3_600
 """Seconds that a counter may have been counting before its process is first seen, and still count whole."""
 MAX_SEEN = 1_000_000
 """Delta points that are remembered at least, to know a repetition."""
-SURFACE, REQUESTED, SERVED = (KEY.index(name) for name in ("surface", "requested", "served"))
+COUNTS, SIZES = (semconv.REQUESTS,), (semconv.INPUT_SIZE,)
+TOKENS = (semconv.INPUT_TOKENS_TOTAL, semconv.OUTPUT_TOKENS_TOTAL)
 
 _logger = logging.getLogger(__name__)
 
@@ -46,12 +47,18 @@ class OTLPFileSource:
         self.name = name
         self.warnings: list[str] = []
         """Also logged."""
+        self._about: dict[str, float] = {}
+        """The time from which on a warning is about what was asked for; others are about the files."""
         self._progress = progress
         find(name)
 
+    def warned(self, start: float) -> list[str]:
+        """Return the warnings without those that are only about times before ``start``."""
+        return [warning for warning in self.warnings if self._about.get(warning, math.inf) >= start]
+
     def counts(self, start: float, end: float, step: int = 0) -> Iterator[Count]:
         """Yield the counts of the buckets that begin in ``[start, end)``, ``step`` seconds of them added up."""
-        for at, series, (value,) in self._totals(semconv.REQUESTS, start, end, step, lambda one: one.key, _whole):
+        for at, series, (value,) in self._totals(COUNTS, start, end, step, lambda one: one.key, _whole):
             yield Count.of(at, series, round(value))
 
     def sizes(self, start: float, end: float, step: int = 0) -> Iterator[SizeCount]:
@@ -60,17 +67,28 @@ class OTLPFileSource:
         def series(one: Point) -> tuple[tuple[str, ...], tuple[str, ...]]:
             return (one.key[SURFACE], one.key[REQUESTED], one.key[SERVED]), one.bounds or ()
 
-        found = self._totals(semconv.INPUT_SIZE, start, end, step, series, _bins)
+        found = self._totals(SIZES, start, end, step, series, _bins)
         for at, ((surface, requested, served), bounds), values in found:
             for bound, value in zip(bounds, values, strict=True):
                 if requests := round(value):
                     yield SizeCount(at, surface, requested, served, float(bound), requests)
 
+    def tokens(self, start: float, end: float) -> Iterator[TokenCount]:
+        """Yield how many tokens were read and written; see ``Source.tokens``."""
+
+        def series(one: Point) -> tuple[str, tuple[str, str, str, str]]:
+            return one.metric, (one.key[SURFACE], one.key[PROVIDER], one.key[REQUESTED], one.key[SERVED])
+
+        step = max(math.ceil(end - start), 1)
+        for _, (metric, words), (value,) in self._totals(TOKENS, start, end, step, series, _whole):
+            if tokens := round(value):
+                yield TokenCount(*words, *((tokens, 0) if metric == TOKENS[0] else (0, tokens)))
+
     def extent(self) -> tuple[int, int] | None:
         """Return when the first and the last bucket begin that hold requests; None if there are none."""
         first: int | None = None
         last = 0
-        for one, increase, _ in self._increases(semconv.REQUESTS, math.inf):
+        for one, increase, _ in self._increases(COUNTS, -math.inf, math.inf):
             if increase[0]:
                 first = one.bucket if first is None else min(first, one.bucket)
                 last = max(last, one.bucket)
@@ -80,7 +98,7 @@ class OTLPFileSource:
 
     def _totals(
         self,
-        metric: str,
+        metrics: tuple[str, ...],
         start: float,
         end: float,
         step: int,
@@ -92,7 +110,7 @@ class OTLPFileSource:
         totals: dict[int, dict[T, list[float]]] = defaultdict(dict)
         length = max(step, BUCKET)
         over = -math.inf
-        for one, increase, now in self._increases(metric, end):
+        for one, increase, now in self._increases(metrics, start, end):
             if now - LATE - length > over:
                 over = now - LATE - length
                 for slot in sorted(slot for slot in totals if slot < over):
@@ -112,17 +130,22 @@ class OTLPFileSource:
             for series, values in totals[slot].items():
                 yield slot, series, values
 
-    def _increases(self, metric: str, end: float) -> Iterator[tuple[Point, tuple[float, ...], float]]:
-        """Yield points, what their stream grew by, and the time of the files up to here, in seconds."""
-        files = Files(find(self.name), metric, self._progress)
+    def _increases(
+        self, metrics: tuple[str, ...], start: float, end: float
+    ) -> Iterator[tuple[Point, tuple[float, ...], float]]:
+        """Yield points, what their stream grew by, and the time of the files up to here, in seconds.
+
+        They are those from the files' beginning on; what is to be said is about ``[start, end)``.
+        """
+        files = Files(find(self.name), metrics, self._progress)
         last: dict[bytes, tuple[int, tuple[float, ...]]] = {}
         known: dict[bytes, int] = {}
         seen = _Seen()
-        earlier: dict[bytes, float] = {}
+        earlier = _Earlier()
         for now, reads in files.merged():
             if now > end + STRAGGLING:
                 break
-            for one, sender, start in reads:
+            for one, sender, began in reads:
                 increase = one.values
                 first = known.setdefault(sender, one.time)
                 if one.cumulative:
@@ -132,21 +155,25 @@ class OTLPFileSource:
                             continue  # a repetition, or one that was overtaken: what it says is known
                         increase = grown(one.values, before[1])
                     last[one.stream] = one.time, one.values
-                    if before is None and 0 < start < first - EARLIER * SECOND and one.time < first + BUCKET * SECOND:
+                    if before is None and 0 < began < first - EARLIER * SECOND and one.time < first + BUCKET * SECOND:
                         # What it had counted before anybody wrote it down is of a time that nobody knows.
-                        if increase[0]:
-                            earlier[sender] = earlier.get(sender, 0) + increase[0]
+                        if increase[0] and began < end * SECOND and one.bucket >= start:
+                            earlier.add(sender, increase[0], one.bucket)
                         continue
                 elif not seen.first(one.stream, now):
                     continue
                 yield one, increase, now
         for warning in files.warnings():
             self._warn(warning)
-        if earlier:
-            self._warn(
-                f"{self.name}: begins while {len(earlier)} {'process was' if len(earlier) == 1 else 'processes were'} "
-                f"already counting; their {sum(earlier.values()):.0f} earlier requests are left out"
+        if earlier.senders:
+            many = len(earlier.senders)
+            processes = "1 process was" if many == 1 else f"{many} processes were"
+            warning = (
+                f"{self.name}: begins while {processes} already counting; "
+                f"their {earlier.total:.0f} earlier {'tokens' if metrics == TOKENS else 'requests'} are left out"
             )
+            self._about[warning] = earlier.since
+            self._warn(warning)
 
     def _warn(self, warning: str) -> None:
         if warning not in self.warnings:
@@ -160,6 +187,22 @@ def _whole(values: tuple[float, ...]) -> tuple[float, ...]:
 
 def _bins(values: tuple[float, ...]) -> tuple[float, ...]:
     return values[2:]  # after the count and the sum
+
+
+class _Earlier:
+    """What processes had counted before they are first seen."""
+
+    def __init__(self) -> None:
+        self.senders: set[bytes] = set()
+        self.total = 0.0
+        self.since = math.inf
+        """When the first of them is first seen, in seconds since the epoch."""
+
+    def add(self, sender: bytes, increase: float, at: float) -> None:
+        """Note what one of a process's streams had counted by ``at``."""
+        self.senders.add(sender)
+        self.total += increase
+        self.since = min(self.since, at)
 
 
 class _Seen:

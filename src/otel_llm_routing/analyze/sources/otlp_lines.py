@@ -12,10 +12,9 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.sources.json_files import JSONFile
-from otel_llm_routing.analyze.sources.points import AHEAD, BEHIND, Point, histogram, identity, point
+from otel_llm_routing.analyze.sources.points import AHEAD, BEHIND, COUNTERS, Point, histogram, identity, point
 from otel_llm_routing.analyze.sources.series import key, words
 
 if TYPE_CHECKING:
@@ -45,13 +44,13 @@ class Read(NamedTuple):
 
 
 class Files:
-    """The points of one metric in many files, in the order of their times."""
+    """The points of some metrics in many files, in the order of their times."""
 
-    def __init__(self, paths: list[Path], metric: str, progress: Progress | None) -> None:
+    def __init__(self, paths: list[Path], metrics: tuple[str, ...], progress: Progress | None) -> None:
         self._total = sum(_length(path) for path in paths)
         self._done = 0
         self._progress = progress
-        self._files = [File(path, metric, self._advance) for path in paths]
+        self._files = [File(path, metrics, self._advance) for path in paths]
 
     def merged(self) -> Iterator[tuple[float, list[Read]]]:
         """Yield the points of one line after the other, with the line's time in seconds.
@@ -97,13 +96,13 @@ class Files:
 
 
 class File:
-    """The points of one metric in one file."""
+    """The points of some metrics in one file."""
 
-    def __init__(self, path: Path, metric: str, read: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, metrics: tuple[str, ...], read: Callable[[int], None]) -> None:
         self.path = path
         self.good = False
         """Whether there was any OTLP in it."""
-        self._metric = metric
+        self._metrics = metrics
         self._known: dict[tuple[object, ...], _Series] = {}
         self._json = JSONFile(path, read)
         self._written = _written(path)
@@ -134,16 +133,17 @@ class File:
     def warnings(self) -> list[str]:
         """Return what is to be said of what was read so far."""
         said = [self._json.warning] if self._json.warning else []
+        metrics = " and ".join(self._metrics)
         if self._foreign:
             said.append(f"{self.path}: {self._foreign} JSON objects are no OTLP; they were left out")
         if self._refused:
             said.append(
-                f"{self.path}: {self._refused} points of {self._metric} make no sense (neither sum nor histogram, "
+                f"{self.path}: {self._refused} points of {metrics} make no sense (neither sum nor histogram, "
                 "without time or temporality, or a value that is no count); they were left out"
             )
         if self._moved:
             said.append(
-                f"{self.path}: {self._moved} points of {self._metric} have times that cannot be, in the future or a "
+                f"{self.path}: {self._moved} points of {metrics} have times that cannot be, in the future or a "
                 "year before the others; they count at the time of those before them"
             )
         return said
@@ -170,13 +170,14 @@ class File:
                 of = _field(scope, "scope") or {}
                 origin = (sender, str(of.get("name") or ""), str(of.get("version") or ""))
                 for metric in _list(scope, "metrics"):
-                    if metric.get("name") == self._metric:
+                    if metric.get("name") in self._metrics:
                         yield from self._points(metric, origin, service)
         except (AttributeError, KeyError, TypeError, ValueError):
             self._foreign += 1
 
     def _points(self, metric: dict[str, Any], origin: tuple[bytes, str, str], service: str) -> Iterator[Read]:
-        shapes = ("sum",) if self._metric == semconv.REQUESTS else ("histogram", "exponentialHistogram")
+        name = metric["name"]
+        shapes = ("sum",) if name in COUNTERS else ("histogram", "exponentialHistogram")
         shape = next((shape for shape in shapes if _field(metric, shape)), "")
         data = _field(metric, shape) if shape else {}
         temporality = _field(data, "aggregationTemporality")
@@ -196,7 +197,7 @@ class File:
                     origin,
                     attributes,
                     series,
-                    metric=self._metric,
+                    metric=name,
                     cumulative=temporality in CUMULATIVE,
                     start=start,
                     at=at,

@@ -19,12 +19,12 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import Count, SizeCount, SourceError
+from otel_llm_routing.analyze.sources import Count, SizeCount, SourceError, TokenCount
 from otel_llm_routing.analyze.sources.series import clean, words
 from otel_llm_routing.analyze.sources.series import key as series_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from otel_llm_routing.analyze.sources import Progress
 
@@ -79,13 +79,23 @@ LABELS = {
 METRIC = semconv.REQUESTS.replace(".", "_") + "_total"
 SIZES = semconv.INPUT_SIZE.replace(".", "_") + "_bucket"
 SIZE_LABELS = (semconv.SURFACE, semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
-
+TOKENS = tuple(name.replace(".", "_") + "_total" for name in (semconv.INPUT_TOKENS_TOTAL, semconv.OUTPUT_TOKENS_TOTAL))
+TOKEN_LABELS = (semconv.SURFACE, semconv.PROVIDER, semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 
 _logger = logging.getLogger(__name__)
 
 
 class _TooMuchError(SourceError):
     """An answer that the server will not give, or that is too large; half of it might do."""
+
+
+class _TokenKey(NamedTuple):
+    """What tokens are counted apart by; the first fields of ``TokenCount``."""
+
+    surface: str
+    provider: str
+    requested: str
+    served: str
 
 
 class _SizeKey(NamedTuple):
@@ -97,7 +107,7 @@ class _SizeKey(NamedTuple):
     bound: float
 
 
-K = TypeVar("K", _SizeKey, "tuple[str, ...]")
+K = TypeVar("K", _SizeKey, _TokenKey, "tuple[str, ...]")
 
 
 class PrometheusSource:
@@ -122,6 +132,10 @@ class PrometheusSource:
             self._headers["X-Scope-OrgID"] = tenant
         self._tls = _tls()
 
+    def warned(self, start: float) -> list[str]:  # noqa: ARG002  (see Source)
+        """Return the warnings: servers do not say which time theirs are about."""
+        return list(self.warnings)
+
     def counts(self, start: float, end: float, step: int = 0) -> Iterator[Count]:
         """Yield the counts of the slices that begin in ``[start, end)``, ``step`` seconds of them added up.
 
@@ -129,7 +143,7 @@ class PrometheusSource:
         the buckets of the embedded store do. 0 gives every slice by itself. Of a ``step`` that is no multiple of 5
         minutes each takes the slices that begin in it, so that none is lost or counted twice.
         """
-        query = f"sum by ({', '.join((*LABELS.values(), 'job'))}) ({self._increase(METRIC, _length(step))}) > 0"
+        query = _sum((*LABELS.values(), "job"), self._increase(METRIC, _length(step)))
         for at, key, value in self._totals(query, start, end, step, _key):
             if requests := round(value):
                 yield Count.of(at, key, requests)
@@ -142,7 +156,7 @@ class PrometheusSource:
         may have had.
         """
         grown = self._increase(SIZES, _length(step), "le")
-        query = f"sum by ({', '.join((*(LABELS[name] for name in SIZE_LABELS), 'le'))}) ({grown}) > 0"
+        query = _sum((*(LABELS[name] for name in SIZE_LABELS), "le"), grown)
         found = self._totals(query, start, end, step, _size_key)
         for (at, *_), bins in groupby(found, key=lambda item: (item[0], *item[1][:-1])):
             below = 0
@@ -151,6 +165,15 @@ class PrometheusSource:
                 if (upto := round(value)) > below:
                     yield SizeCount(at, key.surface, key.requested, key.served, key.bound, upto - below)
                     below = upto
+
+    def tokens(self, start: float, end: float) -> Iterator[TokenCount]:
+        """Yield how many tokens were read and written in the slices of ``counts``; see ``Source.tokens``."""
+        step = max(math.ceil(end - start), 1)
+        for metric in TOKENS:
+            query = _sum((LABELS[name] for name in TOKEN_LABELS), self._increase(metric, _length(step)))
+            for _, key, value in self._totals(query, start, end, step, _token_key):
+                if tokens := round(value):
+                    yield TokenCount(*key, *((tokens, 0) if metric == TOKENS[0] else (0, tokens)))
 
     def extent(self) -> tuple[int, int] | None:
         """Return when the first and the last slice begin that hold requests; None if there are none within a year."""
@@ -484,6 +507,10 @@ def _length(step: int) -> int:
     return min(int(step) or SLICE, SLICE)
 
 
+def _sum(labels: Iterable[str], grown: str) -> str:
+    return f"sum by ({', '.join(labels)}) ({grown}) > 0"
+
+
 def _words(labels: dict[str, str]) -> dict[str, str]:
     return words((name, labels.get(label, "")) for name, label in LABELS.items())
 
@@ -491,6 +518,16 @@ def _words(labels: dict[str, str]) -> dict[str, str]:
 def _key(labels: dict[str, str]) -> tuple[str, ...]:
     # A job is NAMESPACE/NAME: prometheus.io/docs/guides/opentelemetry
     return series_key(_words(labels), clean(labels.get("job", "")).rpartition("/")[2])
+
+
+def _token_key(labels: dict[str, str]) -> _TokenKey:
+    found = _words(labels)
+    return _TokenKey(
+        found.get(semconv.SURFACE, "unknown"),
+        found.get(semconv.PROVIDER, "unknown"),
+        found.get(semconv.REQUEST_MODEL, ""),
+        found.get(semconv.RESPONSE_MODEL, ""),
+    )
 
 
 def _size_key(labels: dict[str, str]) -> _SizeKey:

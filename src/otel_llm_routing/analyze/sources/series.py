@@ -24,6 +24,7 @@ KEY = (
     "service",
 )
 """The order of a series' words; the fields of ``Count`` between its time and its number, but for ``service``."""
+SURFACE, PROVIDER, REQUESTED, SERVED = (KEY.index(name) for name in ("surface", "provider", "requested", "served"))
 MAX_TEXT = 256
 MAX_SURFACE = 64
 """Characters."""

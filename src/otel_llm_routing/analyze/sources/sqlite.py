@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import defaultdict
 from contextlib import closing
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import Batch, Count, SizeCount, SourceError
+from otel_llm_routing.analyze.sources import Batch, Count, SizeCount, SourceError, TokenCount
 from otel_llm_routing.analyze.sources.points import BUCKET as BUCKET  # noqa: PLC0414  (it is part of the format)
-from otel_llm_routing.analyze.sources.series import KEY
+from otel_llm_routing.analyze.sources.series import KEY, PROVIDER, REQUESTED, SERVED, SURFACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x4C4C4D52  # "LLMR", https://www.sqlite.org/pragma.html#pragma_application_id
 SCHEMA_VERSION = 2
-
-SURFACE, REQUESTED, SERVED = (KEY.index(name) for name in ("surface", "requested", "served"))
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -92,6 +91,10 @@ class SQLiteSource:
             raise SourceError(msg)
         self._open().close()
 
+    def warned(self, start: float) -> list[str]:  # noqa: ARG002  (see Source)
+        """Return nothing."""
+        return []
+
     def counts(self, start: float, end: float, step: int = 0) -> Iterator[Count]:
         """Yield the counts of the buckets that begin in ``[start, end)``, ``step`` seconds of them added up."""
         split: dict[int, tuple[tuple[object, ...], str]] = {}
@@ -117,6 +120,17 @@ class SQLiteSource:
                 totals[key[SURFACE], key[REQUESTED], key[SERVED], float(bound)] += value
             for (surface, requested, served, bound), total in sorted(totals.items()):
                 yield SizeCount(at, surface, requested, served, bound, round(total))
+
+    def tokens(self, start: float, end: float) -> Iterator[TokenCount]:
+        """Yield how many tokens were read and written; see ``Source.tokens``."""
+        step = max(math.ceil(end - start), 1)
+        for metric in (semconv.INPUT_TOKENS_TOTAL, semconv.OUTPUT_TOKENS_TOTAL):
+            for _, rows, series in self._batches("points", ("series",), metric, start, end, step):
+                for identifier, value in rows:
+                    key = series[identifier]
+                    if tokens := round(value):
+                        both = (tokens, 0) if metric == semconv.INPUT_TOKENS_TOTAL else (0, tokens)
+                        yield TokenCount(key[SURFACE], key[PROVIDER], key[REQUESTED], key[SERVED], *both)
 
     def _batches(
         self, table: str, columns: tuple[str, ...], metric: str, start: float, end: float, step: int

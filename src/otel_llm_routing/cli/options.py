@@ -1,0 +1,54 @@
+"""What the options that several commands take stand for: times, and the two files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from otel_llm_routing.analyze import window
+from otel_llm_routing.cli.failure import fail
+
+if TYPE_CHECKING:
+    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.schema import Policy
+
+POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
+
+
+class Files(NamedTuple):
+    """What was read; None: it is not there."""
+
+    policy: Policy | None
+    reference: Reference | None
+
+
+def files(policy: Path | None, reference: Path | None) -> Files:
+    """Return what the two files say; one that is not named is read where it has its usual name, if it is there."""
+    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
+    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
+    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
+
+    policy_file = policy or (POLICY if POLICY.exists() else None)
+    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
+    try:
+        return Files(
+            None if policy_file is None else loading.load(policy_file),
+            None if reference_file is None else pinned.load(reference_file),
+        )
+    except (PolicyError, pinned.ReferenceFileError) as error:
+        fail(error)
+
+
+def moment(text: str, now: float, option: str) -> float:
+    """Return the time that ``option`` names; see ``window.moment``."""
+    try:
+        return window.moment(text, now)
+    except ValueError as error:
+        fail(f"{option} {error}")
+
+
+def held(extent: tuple[float, float] | None) -> str:
+    """Say of which time a source holds requests, where there are none of the time that was asked for."""
+    if extent is None:
+        return "none were ever received"
+    return f"there are some from {window.utc(extent[0])} to {window.utc(extent[1])}"
