@@ -12,23 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_llm_routing.analyze import shift
+from otel_llm_routing.analyze.novelty import has_vanished, is_new
 from otel_llm_routing.models import SUBSTITUTED
 from otel_llm_routing.models.rules import ALIAS, ROUTER
 from otel_llm_routing.policy.schema import glob_matches
 from otel_llm_routing.policy.thresholds import (
     ALERTS,
-    BAND_CONCENTRATION,
-    BAND_THRESHOLD,
     LEAST_UNKNOWN,
     MODEL_DESIGN_EFFECT,
-    NEW_REQUESTS,
-    NEW_SHARE,
     NO_REFERENCE_REQUESTS,
     SHIFT_RULES,
     SILENT_REQUESTS,
     SLICE,
     UNKNOWN_SURFACE_LIMIT,
-    VANISHED_EXPECTED,
     VANISHED_SHARE,
     WINDOWS,
     Level,
@@ -174,20 +170,18 @@ class _Judge:
                 score[moved] = shift.score(c[moved], n[moved], p, effective[moved])
                 far = score > reference.threshold + rule.above_threshold
                 yield _verdict(rule.alert, key, far, share, served, rule.window)._replace(score=score)
-        phi = min(reference.design_effect, MODEL_DESIGN_EFFECT)
         day = WINDOWS["24h"]
         n = rolling(total, day.slices)
         for served, counts in models.items():
             if served not in reference.shares:
                 c = rolling(counts, day.slices)
-                share = _ratio(c, n)
-                new = (share >= NEW_SHARE) & ((c + 0.5) / phi >= NEW_REQUESTS)
-                yield _verdict("LLMRoutingNewServedModel", key, new, share, served)
+                new = is_new(c, n, reference.design_effect)
+                yield _verdict("LLMRoutingNewServedModel", key, new, _ratio(c, n), served)
             elif (p := reference.shares[served]) >= VANISHED_SHARE:
                 gone = np.zeros(self.history.size, dtype=bool)
                 for window in (WINDOWS["6h"], WINDOWS["7d"]):
-                    expected = rolling(total, window.slices) * p / phi
-                    gone |= (rolling(counts, window.slices) < HALF) & (expected > VANISHED_EXPECTED)
+                    of_it, of_all = rolling(counts, window.slices), rolling(total, window.slices)
+                    gone |= has_vanished(of_it, of_all, p, reference.design_effect)
                 yield _verdict("LLMRoutingServedModelVanished", key, gone, self.zero + p, served)
 
     def _bands(self, surface: SurfacePlan) -> Iterator[Verdict]:
@@ -195,17 +189,11 @@ class _Judge:
         total = sum((counts for _, counts in mine), self.zero)
         for edge in surface.edges:
             counts = sum((c for served, c in mine if glob_matches(edge.glob, served)), self.zero)
-            e = min(max(edge.share, shift.LEAST_SHARE), 1 - shift.LEAST_SHARE)
             for window in BAND_WINDOWS:
                 c, n = rolling(counts, window.slices), rolling(total, window.slices)
-                share = _ratio(c, n)
-                beyond = share > edge.share if edge.side == "max" else share < edge.share
-                with np.errstate(divide="ignore"):
-                    effective = 1 / (surface.design_effect / n + 1 / BAND_CONCENTRATION)
-                far = shift.score(c, n, e, effective) > BAND_THRESHOLD
+                active = shift.beyond(c, n, edge.share, edge.side, surface.design_effect)
                 alert = "LLMRoutingShareAboveBand" if edge.side == "max" else "LLMRoutingShareBelowBand"
-                active = (n > 0) & beyond & far
-                yield _verdict(alert, (surface.name, ""), active, share, window=window, band=edge.glob)
+                yield _verdict(alert, (surface.name, ""), active, _ratio(c, n), window=window, band=edge.glob)
 
     def _unpinned(self, surface: SurfacePlan) -> Iterator[Verdict]:
         for requested, counts in self.moving[surface.name].items():

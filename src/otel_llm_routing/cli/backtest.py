@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer reads it)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
-from otel_llm_routing.analyze.window import moment, utc
-from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.analyze.wording import ABSENT, printable
+from otel_llm_routing.cli.failure import fail, note
+from otel_llm_routing.cli.options import POLICY, REFERENCE, Files, files, moment
+from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from otel_llm_routing.analyze.backtest import Backtest, ThresholdRow
     from otel_llm_routing.analyze.replay import Alarm, Budget, Period, SurfaceReplay
-    from otel_llm_routing.policy.reference import Reference
-    from otel_llm_routing.policy.schema import Policy
 
-POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
 DAY, HOUR = 86_400, 3_600
 LINES = 30
 """Alarms of one surface that the timeline shows; --json has all."""
@@ -35,7 +31,6 @@ GAPS = 5
 """Gaps that are listed."""
 WIDE = 100
 """Columns of a terminal from which on the table has one more."""
-NONE = "\N{EN DASH}"
 STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 
@@ -66,16 +61,13 @@ def backtest(
     from otel_llm_routing.analyze.reference import without_secrets  # noqa: PLC0415
 
     now = time.time()
-    try:
-        when = moment(at, now) if at else now
-    except ValueError as error:
-        fail(f"--at {error}")
+    when = moment(at, now, "--at") if at else now
     declared, pinned = _files(policy, reference)
     try:
         opened = open_source(source)
-        with _progress() as progress:
+        with progress() as bar:
             found = replaying.backtest(
-                opened, declared, pinned, at=when, days=days, name=without_secrets(source), progress=progress
+                opened, declared, pinned, at=when, days=days, name=without_secrets(source), progress=bar.tell
             )
     except (SourceError, replaying.BacktestError) as error:
         fail(error)
@@ -87,48 +79,14 @@ def backtest(
         raise typer.Exit(1)
 
 
-def _files(policy: Path | None, reference: Path | None) -> tuple[Policy | None, Reference | None]:
+def _files(policy: Path | None, reference: Path | None) -> Files:
     """Read the two files. One that is not named and not there is done without, and that is said."""
-    from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
-    from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
-    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
-
-    policy_file = policy or (POLICY if POLICY.exists() else None)
-    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
-    if policy_file is None:
-        _note(f"{POLICY}: no such file; without it nothing is declared: no bands, pins, owners, tolerances or budgets")
-    if reference_file is None:
-        _note(f"{REFERENCE}: no such file; a reference is pinned in memory from the first weeks, the rest is replayed")
-    try:
-        return (
-            None if policy_file is None else loading.load(policy_file),
-            None if reference_file is None else pinned.load(reference_file),
-        )
-    except (PolicyError, pinned.ReferenceFileError) as error:
-        fail(error)
-
-
-def _note(message: str) -> None:
-    typer.echo(f"otel-llm-routing: {message}", err=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on a terminal how far reading and judging are."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-
-        def tell(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                for task in tasks.values():
-                    bar.stop_task(task)
-                tasks[what] = bar.add_task(what, total=None)
-            bar.update(tasks[what], completed=done, total=of or None)
-
-        tell("reading", 0, 0)
-        yield tell
+    found = files(policy, reference)
+    if found.policy is None:
+        note(f"{POLICY}: no such file; without it nothing is declared: no bands, pins, owners, tolerances or budgets")
+    if found.reference is None:
+        note(f"{REFERENCE}: no such file; a reference is pinned in memory from the first weeks, the rest is replayed")
+    return found
 
 
 # What people read -----------------------------------------------------------------------------------------------------
@@ -184,7 +142,7 @@ def _alarm_table(found: Backtest, *, hours: bool) -> Table:
                 cell,
                 Text(f"{rate.alert} {rate.window}".strip(), style=STYLES[rate.severity]),
                 fired,
-                NONE if rate.per_month is None else f"{rate.per_month:.2f}",
+                ABSENT if rate.per_month is None else f"{rate.per_month:.2f}",
                 _length(rate.longest),
                 *([f"{rate.firing / HOUR:.1f}"] if hours else []),
                 _at(rate.first)[:10],
@@ -250,8 +208,8 @@ def _show_thresholds(console: Console, found: Backtest, rows: list[ThresholdRow]
     ):
         table.add_column(name, justify="right")
     for row in rows:
-        rate = NONE if row.per_month is None else f"{row.per_month:.3f}"
-        gives = NONE if row.mild is None else f"{row.mild:g} ({row.rough:g})"
+        rate = ABSENT if row.per_month is None else f"{row.per_month:.3f}"
+        gives = ABSENT if row.mild is None else f"{row.mild:g} ({row.rough:g})"
         table.add_row(f"{row.threshold:g}", str(row.alarms), rate, str(row.over), gives)
     console.print(table)
     declared = [surface for surface in judged if surface.budget and surface.budget.kept is not None]
@@ -302,4 +260,4 @@ def _say(console: Console, text: str) -> None:
 
 def _text(text: str) -> Text:
     """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
-    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    return Text(printable(text))

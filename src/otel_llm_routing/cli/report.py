@@ -207,7 +207,7 @@ def _text(made: Report, as_format: Format) -> str:
         try:
             html = import_module("otel_llm_routing.analyze.report.html")
         except ModuleNotFoundError as error:
-            fail(f"{error.name} is not installed; --format html needs it, the other formats do not")
+            fail(f"{error.name} is not installed; --format html needs: pip install 'otel-llm-routing[html]'")
         page: str = html.as_html(made)
         return page
     from otel_llm_routing.analyze.report.terminal import as_text  # noqa: PLC0415
