@@ -32,8 +32,8 @@ if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:  # else its shim
 
 
 def conformance(session: nox.Session, *requirements: str, tests: str = "tests/instrument") -> None:
-    """Install this project with ``requirements`` and run its instrumentation tests."""
-    session.install("-e", ".", *TOOLS, *requirements, env=PRERELEASES)
+    """Install this project with ``requirements``, and what reads the policy file, and run its instrumentation tests."""
+    session.install("-e", ".[policy]", *TOOLS, *requirements, env=PRERELEASES)
     session.run("pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", tests, *session.posargs)
 
 

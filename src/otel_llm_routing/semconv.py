@@ -45,6 +45,20 @@ OUTPUT_TOKENS_TOTAL = "llm_routing.output_tokens"
 DURATION = "llm_routing.duration"
 FIRST_CHUNK = "llm_routing.time_to_first_chunk"
 
+REQUEST_ATTRIBUTES = (
+    SURFACE,
+    PROVIDER,
+    OPERATION,
+    REQUEST_MODEL,
+    RESPONSE_MODEL,
+    REQUEST_KIND,
+    MATCH,
+    SERVED_SOURCE,
+    CACHED,
+    ERROR_TYPE,
+)
+"""What requests are counted by."""
+
 SCOPE = "otel_llm_routing"
 
 # Operations that are one model call. Agent, tool and workflow spans repeat the model calls inside them.

@@ -135,8 +135,7 @@ class _Judge:
         self.daily: dict[str, float] = defaultdict(float)
         """Independent requests a day of each surface when the reference was pinned."""
         for stream in plan.streams:
-            phi = min(stream.design_effect, MODEL_DESIGN_EFFECT)
-            self.daily[stream.surface] += stream.requests / stream.days / phi
+            self.daily[stream.surface] += stream.independent_daily
 
     def all(self) -> Iterator[Verdict]:
         for key, models in self.streams.items():

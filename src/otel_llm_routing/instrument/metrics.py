@@ -34,23 +34,10 @@ SIZE_BOUNDS = [256.0 * 2**n for n in range(10)]
 """Characters; powers of two so that a size-stratified comparison can use the buckets as strata."""
 SECOND_BOUNDS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4]
 
-# surface, provider, operation, requested, served, kind, match, source, cached, error type
+# The values of semconv.REQUEST_ATTRIBUTES.
 Key = tuple[str, str, str, "str | None", "str | None", str, str, str, bool, "str | None"]
 # key, characters, input tokens, output tokens, seconds, seconds to first chunk, context of the span
 Finished = tuple[Key, int, int, int, float, "float | None", "Context | None"]
-
-_NAMES = (
-    semconv.SURFACE,
-    semconv.PROVIDER,
-    semconv.OPERATION,
-    semconv.REQUEST_MODEL,
-    semconv.RESPONSE_MODEL,
-    semconv.REQUEST_KIND,
-    semconv.MATCH,
-    semconv.SERVED_SOURCE,
-    semconv.CACHED,
-    semconv.ERROR_TYPE,
-)
 
 
 class Recorder:
@@ -168,7 +155,11 @@ def _histogram(meter: Meter, name: str, unit: str, description: str, bounds: lis
 
 def _attributes(key: Key) -> dict[str, Any]:
     # Only what is there: an absent served model is an absent attribute, not an empty one.
-    return {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None and value is not False}
+    return {
+        name: value
+        for name, value in zip(semconv.REQUEST_ATTRIBUTES, key, strict=True)
+        if value is not None and value is not False
+    }
 
 
 def _four(four: tuple[str, str, str | None, str | None]) -> dict[str, Any]:

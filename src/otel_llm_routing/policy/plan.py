@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from otel_llm_routing.policy.thresholds import BAND_DESIGN_EFFECT, SHIFT_RULES, least_points, threshold
+from otel_llm_routing.policy.thresholds import (
+    BAND_DESIGN_EFFECT,
+    MODEL_DESIGN_EFFECT,
+    SHIFT_RULES,
+    least_points,
+    threshold,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +43,11 @@ class StreamPlan(NamedTuple):
     """The least change that counts, as a fraction, by window."""
     sizes: Sizes | None = None
     """How its requests were spread over sizes, where that is known."""
+
+    @property
+    def independent_daily(self) -> float:
+        """Independent requests a day when the reference was pinned: bursts count once, within limits."""
+        return self.requests / self.days / min(self.design_effect, MODEL_DESIGN_EFFECT)
 
 
 class SurfacePlan(NamedTuple):

@@ -23,7 +23,6 @@ from otel_llm_routing.policy.plan import UNKNOWN_LIMIT
 from otel_llm_routing.policy.schema import glob_matches
 from otel_llm_routing.policy.thresholds import (
     LEAST_UNKNOWN,
-    MODEL_DESIGN_EFFECT,
     SILENT_REQUESTS,
 )
 
@@ -270,7 +269,7 @@ class Judge:
         seen = np.flatnonzero(days)
         last = self._when(history.start + int(seen[-1]) * DAY) if len(seen) else ""
         plans = [plan for plan in self._streams.values() if plan.surface == surface]
-        expected = sum(p.requests / p.days / min(p.design_effect, MODEL_DESIGN_EFFECT) for p in plans)
+        expected = sum(plan.independent_daily for plan in plans)
         meant = sum(plan.requests / plan.days for plan in plans)
         whole = self._elapsed / DAY
         if (

@@ -61,21 +61,7 @@ ENVIRONMENT = "OTEL_LLM_ROUTING_PROMETHEUS_"
 EXAMPLE = "write prometheus:http://HOST:9090"
 FOREIGN = "answers with JSON, but not as a Prometheus API does; check the address and its path"
 
-LABELS = {
-    name: name.replace(".", "_")
-    for name in (
-        semconv.SURFACE,
-        semconv.PROVIDER,
-        semconv.OPERATION,
-        semconv.REQUEST_MODEL,
-        semconv.RESPONSE_MODEL,
-        semconv.REQUEST_KIND,
-        semconv.MATCH,
-        semconv.SERVED_SOURCE,
-        semconv.CACHED,
-        semconv.ERROR_TYPE,
-    )
-}
+LABELS = {name: name.replace(".", "_") for name in semconv.REQUEST_ATTRIBUTES}
 METRIC = semconv.REQUESTS.replace(".", "_") + "_total"
 SIZES = semconv.INPUT_SIZE.replace(".", "_") + "_bucket"
 SIZE_LABELS = (semconv.SURFACE, semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
