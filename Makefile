@@ -53,7 +53,7 @@ format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-compat: $(STAMP) ## the instrumentation's tests over SDK versions, lowest dependencies, other instrumentations, Pythons
+compat: $(STAMP) ## the tests over SDK versions, lowest dependencies, other instrumentations, Pythons
 	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS))
 
 clean: ## remove what the targets made

@@ -78,3 +78,15 @@ def peers(session: nox.Session) -> None:
 def python(session: nox.Session) -> None:
     """Other Pythons than the one that ``make test`` uses."""
     conformance(session, "openai", "anthropic[bedrock,vertex]")
+
+
+@nox.session(python=["3.10"])
+def commands(session: nox.Session) -> None:
+    """The command line and what it calls, on the oldest Python; without the programs that tests/alerting runs."""
+    session.install("-e", ".[all,html]", "--group", "test")
+    session.run(
+        "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", "tests/policy", "tests/reference", "tests/detection"
+    )
+    session.run(
+        "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", "tests/report", "tests/sources", *session.posargs
+    )
