@@ -27,9 +27,9 @@ demo: $(STAMP) ## watch the model mix of three surfaces shift (SCENARIO=relax|po
 test: $(STAMP) tools ## run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-tools: ## build Prometheus, Alertmanager and vmalert, which tests run, where there is Go (some minutes, once)
+tools: ## build Prometheus, Alertmanager and VictoriaMetrics, which tests run, where there is Go (some minutes, once)
 	@if command -v go >/dev/null; then tools/build.sh; else \
-	  echo "make: Go is not installed; the tests that run Prometheus and Alertmanager are skipped" >&2; fi
+	  echo "make: Go is not installed; the tests that run Prometheus, Alertmanager and VictoriaMetrics are skipped" >&2; fi
 
 bench: $(STAMP) tools ## measure what the rules of 1,000 surfaces cost a Prometheus (some minutes)
 	@PYTHONPATH=tests/alerting $(BIN)/python benchmarks/rule_cost.py $(ARGS)

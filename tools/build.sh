@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 made=$PWD/../.tools
 command -v go >/dev/null || { echo "tools: go is not installed; Go 1.26 or later builds Prometheus and its companions" >&2; exit 1; }
-want=$(cat {.,alertmanager,vmalert}/go.{mod,sum} build.sh | sha256sum)
+want=$(cat {.,alertmanager,victoriametrics}/go.{mod,sum} build.sh | sha256sum)
 [ "$(cat "$made/stamp" 2>/dev/null)" = "$want" ] && exit 0
-echo "building Prometheus, Alertmanager and vmalert, which takes some minutes once" >&2
+echo "building Prometheus, Alertmanager and VictoriaMetrics, which takes some minutes once" >&2
 mkdir -p "$made/bin"
 export GOBIN=$made/bin GOFLAGS=-trimpath
 
@@ -28,5 +28,5 @@ go install -tags remove_all_sd,netgo -ldflags='-s -w' tool
   go mod edit -replace "github.com/prometheus/alertmanager=$made/alertmanager" "$made/go.mod"
   go install -modfile="$made/go.mod" -tags netgo -ldflags='-s -w' tool
 )
-(cd vmalert && go install -ldflags='-s -w' tool)
+(cd victoriametrics && go install -ldflags='-s -w' tool)
 printf '%s' "$want" >"$made/stamp"
