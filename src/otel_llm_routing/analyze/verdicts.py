@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 BAND_WINDOWS = (WINDOWS["1h"], WINDOWS["24h"])
 WEEK = WINDOWS["7d"].slices
-HALF = 0.5
-"""Of a request: below it there is none."""
 OTHER = "other"
 """What surfaces and models past a process's limit are counted as."""
 SPAN = WINDOWS["7d"].seconds + WINDOWS["24h"].seconds + max(rule.hold + rule.keep for rule in ALERTS.values())

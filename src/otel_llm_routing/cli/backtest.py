@@ -17,7 +17,7 @@ from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.analyze.wording import ABSENT, printable
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.options import POLICY, REFERENCE, Files, files, moment
+from otel_llm_routing.cli.options import POLICY, REFERENCE, Files, PolicyFile, files, moment
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 def backtest(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    policy: Annotated[
-        Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
-    ] = None,
+    policy: PolicyFile = None,
     reference: Annotated[
         Path | None,
         typer.Option(

@@ -16,7 +16,7 @@ from rich.text import Text
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.options import POLICY, REFERENCE, files, held, moment
+from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, files, held, moment
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -28,12 +28,8 @@ STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 def check(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    policy: Annotated[
-        Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="The reference file.", show_default=f"{REFERENCE}, if there is one")
-    ] = None,
+    policy: PolicyFile = None,
+    reference: ReferenceFile = None,
     at: Annotated[str, typer.Option(help="When: a time back (3d) or a UTC time (2026-11-01T00:00); now.")] = "",
     level: Annotated[
         Literal["page", "ticket", "info"], typer.Option(help="The least severity that makes it exit with 1.")

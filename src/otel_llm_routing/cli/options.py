@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
 
 from otel_llm_routing.analyze import window
 from otel_llm_routing.cli.failure import fail
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from otel_llm_routing.policy.schema import Policy
 
 POLICY, REFERENCE = Path("policy.yaml"), Path("reference.yaml")
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="The policy file.", show_default=f"{POLICY}, if there is one")
+]
+ReferenceFile = Annotated[
+    Path | None, typer.Option("--reference", help="The reference file.", show_default=f"{REFERENCE}, if there is one")
+]
 
 
 class Files(NamedTuple):

@@ -19,7 +19,7 @@ from otel_llm_routing.analyze.sources.sqlite import BUCKET
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, REFERENCE, files, held, moment
+from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, files, held, moment
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -41,12 +41,8 @@ class Range(NamedTuple):
 
 def report(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    policy: Annotated[
-        Path | None, typer.Option(help="The policy file.", show_default=f"{POLICY}, if there is one")
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="The reference file.", show_default=f"{REFERENCE}, if there is one")
-    ] = None,
+    policy: PolicyFile = None,
+    reference: ReferenceFile = None,
     since: Annotated[
         str | None,
         typer.Option(help="A time back (24h, 7d, 30m) or a UTC time (2026-11-01T00:00).", show_default="24h"),
