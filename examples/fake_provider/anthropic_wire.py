@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fake_provider import sse
 from fake_provider.openai_wire import named, pieces, text_of
+from fake_provider.wire import Parts, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fake_provider.answers import Answers
+    from fake_provider.wire import Asked
 
 
 def usage(answers: Answers, model: Any) -> Any:
@@ -73,7 +76,47 @@ def completion(body: dict[str, Any], model: Any, answers: Answers, number: int) 
     return named({**document, "stop_reason": "stop_sequence"}, model, answers)
 
 
-def error(status: int) -> dict[str, Any]:
-    """Return an error's body."""
+def failure(status: int) -> dict[str, Any]:
+    """Return the document that says that the provider failed."""
     kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
     return {"type": "error", "error": {"type": kind, "message": "the fake provider was told to fail"}}
+
+
+# What the server asks ---------------------------------------------------------------------------------------------
+
+
+def mine(asked: Asked) -> bool:
+    """Take the Messages API, the legacy completions, and Vertex's prediction of a publisher's model."""
+    return asked.path.endswith("/v1/complete") or "/v1/messages" in asked.path or _on_vertex(asked.path)
+
+
+def error(asked: Asked, status: int) -> Whole:  # noqa: ARG001
+    """Return what the provider says when it fails."""
+    return Whole(failure(status), status)
+
+
+def answer(asked: Asked) -> Whole | Parts | None:
+    """Answer messages and completions, token counts and batches."""
+    path, body, answers, number = asked.path, asked.body, asked.answers, asked.number
+    if asked.method != "POST":
+        return None
+    requested = path.split("/models/", 1)[1].split(":", 1)[0] if _on_vertex(path) else str(body.get("model") or "")
+    model = asked.serve(requested, body)
+    if path.endswith("/count_tokens"):
+        return Whole({"input_tokens": 9})
+    if path.endswith("/messages/batches"):
+        counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
+        batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "request_counts": counts}
+        return Whole({**batch, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"})
+    if path.endswith("/v1/complete"):
+        return Whole(completion(body, model, answers, number))
+    if body.get("stream") is True or path.endswith(":streamRawPredict"):
+        error = ("error", failure(529))
+        return sse.stream(
+            message_events(body, model, answers, number), done=False, error=error, malformed="message_delta"
+        )
+    return Whole(message(body, model, answers, number))
+
+
+def _on_vertex(path: str) -> bool:
+    return path.endswith((":rawPredict", ":streamRawPredict"))

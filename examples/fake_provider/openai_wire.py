@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fake_provider import sse
+from fake_provider.wire import Parts, Whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fake_provider.answers import Answers
+    from fake_provider.wire import Asked
 
 WORDS = ["lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit"]
 
@@ -169,6 +173,68 @@ def response_events(
         yield event["type"], {**event, "sequence_number": sequence}
 
 
-def error(status: int) -> dict[str, Any]:
-    """Return an error's body."""
+def failure(status: int) -> dict[str, Any]:
+    """Return the document that says that the provider failed."""
     return {"error": {"message": "the fake provider was told to fail", "type": "server_error", "code": str(status)}}
+
+
+# What the server asks ---------------------------------------------------------------------------------------------
+
+
+def mine(asked: Asked) -> bool:  # noqa: ARG001
+    """Take every request that nobody else took: most providers speak this format."""
+    return True
+
+
+def error(asked: Asked, status: int) -> Whole:  # noqa: ARG001
+    """Return what the provider says when it fails."""
+    return Whole(failure(status), status)
+
+
+def answer(asked: Asked) -> Whole | Parts | None:
+    """Answer the endpoints of OpenAI that are calls to a model, and some that are not."""
+    path, body, answers, number = asked.path, asked.body, asked.answers, asked.number
+    if asked.method != "POST":
+        if "/responses/" in path:
+            return Whole(response({}, "gpt-5-2025-08-07", answers, number, "completed"))
+        return None
+    model = asked.serve(str(body.get("model") or _deployment(path)), body)
+    stream = body.get("stream") is True
+    if path.endswith("/chat/completions"):
+        if stream:
+            return _events(chat_events(body, model, answers, number), done=True)
+        return Whole(chat(body, model, answers, number))
+    if path.endswith("/responses"):
+        if "/openai/" in path and answers.model is None:
+            model = body.get("model")  # Azure repeats the deployment's name
+        if stream:
+            return _events(response_events(body, model, answers, number), done=False)
+        return Whole(response(body, model, answers, number, "completed"))
+    if path.endswith("/responses/input_tokens"):
+        return Whole({"object": "response.input_tokens", "input_tokens": 9})
+    if path.endswith("/cancel"):
+        return Whole(response({}, "gpt-5-2025-08-07", answers, number, "cancelled"))
+    if path.endswith("/completions"):
+        if stream:
+            return _events(completion_events(body, model, answers, number), done=True)
+        return Whole(completion(body, model, answers, number))
+    if path.endswith("/embeddings"):
+        return Whole(embeddings(body, model, answers))
+    if path.endswith("/files"):
+        file = {"id": "file-1", "object": "file", "bytes": 2, "created_at": 1, "filename": "a.jsonl"}
+        return Whole({**file, "purpose": "batch", "status": "processed"})
+    if path.endswith("/batches"):
+        batch = {"id": "batch_1", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "f"}
+        return Whole({**batch, "completion_window": "24h", "created_at": 1, "status": "validating"})
+    if path.endswith("/moderations"):
+        return Whole({"id": "modr-1", "model": "omni-moderation-2024-09-26", "results": []})
+    return None
+
+
+def _events(events: Iterator[tuple[str | None, Any]], *, done: bool) -> Parts:
+    return sse.stream(events, done=done, error=(None, failure(500)))
+
+
+def _deployment(path: str) -> str:
+    """Return the deployment that one of Azure's paths names."""
+    return path.split("/deployments/", 1)[1].split("/", 1)[0] if "/deployments/" in path else ""

@@ -1,4 +1,4 @@
-"""The HTTP server: routes paths to wire formats, and applies the faults."""
+"""The HTTP server: asks each wire format in turn whether a request is its own, sends the answer, applies the faults."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import zlib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fake_provider import anthropic_wire, bedrock_wire, openai_wire
+from fake_provider import wires
 from fake_provider.answers import Answers, Received
+from fake_provider.wire import Asked, Parts, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from typing_extensions import Self
 
@@ -49,6 +50,29 @@ class FakeProvider:
         """Answer the requests that follow in this way."""
         with self.lock:
             self.current = Answers(**how)
+
+    def take(self, method: str, target: str, headers: dict[str, str], body: Any) -> Asked:
+        """Note a request, and return it with how it is to be answered; any server may ask, whatever its protocol."""
+        url = urlsplit(target)
+        with self.lock:
+            self.requests.append(Received(method, target, headers, body))
+            answers = replace(self.current)
+            self.number += 1
+            number = self.number
+            fault = answers.fault or ""
+            if fault.startswith("flaky:"):
+                left = int(fault[6:])
+                answers.fault = "status:500" if left > 0 else None
+                self.current.fault = f"flaky:{left - 1}" if left > 1 else None
+        if answers.first_byte_delay:
+            self.stopping.wait(answers.first_byte_delay)
+
+        def serve(requested: str, document: dict[str, Any]) -> Any:
+            return self.route(requested, document) if self.route is not None else answers.served(requested)
+
+        document = body if isinstance(body, dict) else {}
+        query = dict(parse_qsl(url.query))
+        return Asked(method, unquote(url.path), query, headers, document, number, answers, serve)
 
     def serve_forever(self) -> None:
         """Serve in this thread until ``stop`` is called."""
@@ -98,99 +122,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         provider = self.server.provider
-        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        raw = self._read()
         try:
             body = json.loads(raw) if raw else None
         except ValueError:
             body = None
-        path = unquote(urlsplit(self.path).path)
-        if path == "/_control" and provider.control is not None:
-            self._json(200, provider.control(body or {}), Answers())
+        if urlsplit(self.path).path == "/_control" and provider.control is not None:
+            self._whole(Whole(provider.control(body or {})), Answers())
             return
-        with provider.lock:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            provider.requests.append(Received(self.command, self.path, headers, body))
-            answers = replace(provider.current)
-            provider.number += 1
-            number = provider.number
-            fault = answers.fault or ""
-            if fault.startswith("flaky:"):
-                left = int(fault[6:])
-                answers.fault = "status:500" if left > 0 else None
-                provider.current.fault = f"flaky:{left - 1}" if left > 1 else None
-        self._answer(path, body if isinstance(body, dict) else {}, answers, number)
-
-    def _answer(self, path: str, body: dict[str, Any], answers: Answers, number: int) -> None:
-        anthropic = any(mark in path for mark in ("/v1/messages", "/v1/complete", "/model/", "awPredict"))
-        if answers.first_byte_delay:
-            self.server.provider.stopping.wait(answers.first_byte_delay)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = provider.take(self.command, self.path, headers, body)
+        answers = asked.answers
+        wire = wires.of(asked)
         if answers.fault and answers.fault.startswith("status:"):
             status = int(answers.fault[7:])
-            wire = anthropic_wire if anthropic else openai_wire
-            answers.headers = {"retry-after-ms": "10", "retry-after": "0.01", **answers.headers}
-            self._json(status, wire.error(status), answers)
+            # Retried at once, whatever unit an SDK waits in.
+            retry = {"retry-after-ms": "10", "retry-after": "0.01"}
+            self._whole(replace(wire.error(asked, status), headers=retry), answers)
             return
-        requested = str(body.get("model") or _model_in(path))
-        route = self.server.provider.route
-        model = route(requested, body) if route is not None else answers.served(requested)
-        stream = body.get("stream") is True or "with-response-stream" in path or "streamRawPredict" in path
-        found = self._find(path, body, model, answers, number, stream=stream)
-        if found is None:
-            self._json(
-                200 if self.command != "POST" else 404, {"object": "list", "data": [], "has_more": False}, answers
-            )
-        elif isinstance(found, dict):
-            self._json(200, found, answers)
+        answer = wire.answer(asked)
+        if answer is None:
+            unknown = {"object": "list", "data": [], "has_more": False}
+            self._whole(Whole(unknown, 200 if self.command != "POST" else 404), answers)
+        elif isinstance(answer, Whole):
+            self._whole(answer, answers)
         else:
-            self._events(found, answers, vendor="anthropic" if anthropic else "openai", aws="/model/" in path)
+            self._parts(answer, answers)
 
-    def _find(
-        self, path: str, body: dict[str, Any], model: Any, answers: Answers, number: int, *, stream: bool
-    ) -> dict[str, Any] | Iterator[tuple[str | None, Any]] | None:
-        if self.command != "POST":
-            if "/responses/" in path:
-                return openai_wire.response({}, "gpt-5-2025-08-07", answers, number, "completed")
-            return None
-        if path.endswith("/chat/completions"):
-            return (openai_wire.chat_events if stream else openai_wire.chat)(body, model, answers, number)
-        if path.endswith("/responses"):
-            if "/openai/" in path and answers.model is None:
-                model = body.get("model")  # Azure repeats the deployment's name
-            if stream:
-                return openai_wire.response_events(body, model, answers, number)
-            return openai_wire.response(body, model, answers, number, "completed")
-        if path.endswith("/responses/input_tokens"):
-            return {"object": "response.input_tokens", "input_tokens": 9}
-        if path.endswith("/cancel"):
-            return openai_wire.response({}, "gpt-5-2025-08-07", answers, number, "cancelled")
-        if path.endswith("/completions"):
-            return (openai_wire.completion_events if stream else openai_wire.completion)(body, model, answers, number)
-        if path.endswith("/embeddings"):
-            return openai_wire.embeddings(body, model, answers)
-        if path.endswith("/count_tokens"):
-            return {"input_tokens": 9}
-        if path.endswith("/messages/batches"):
-            counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
-            batch = {
-                "id": "msgbatch_1",
-                "type": "message_batch",
-                "processing_status": "ended",
-                "request_counts": counts,
-            }
-            return {**batch, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
-        if path.endswith(("/messages", "/invoke", "/invoke-with-response-stream", "Predict")):
-            return (anthropic_wire.message_events if stream else anthropic_wire.message)(body, model, answers, number)
-        if path.endswith("/v1/complete"):
-            return anthropic_wire.completion(body, model, answers, number)
-        if path.endswith("/files"):
-            file = {"id": "file-1", "object": "file", "bytes": 2, "created_at": 1, "filename": "a.jsonl"}
-            return {**file, "purpose": "batch", "status": "processed"}
-        if path.endswith("/batches"):
-            batch = {"id": "batch_1", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "f"}
-            return {**batch, "completion_window": "24h", "created_at": 1, "status": "validating"}
-        if path.endswith("/moderations"):
-            return {"id": "modr-1", "model": "omni-moderation-2024-09-26", "results": []}
-        return None
+    def _read(self) -> bytes:
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        raw = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            raw += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return raw
 
     # Sending -----------------------------------------------------------------------------------------------------
 
@@ -203,31 +170,31 @@ class _Handler(BaseHTTPRequestHandler):
     def _zips(self, answers: Answers) -> bool:
         return answers.gzip and "gzip" in self.headers.get("accept-encoding", "")
 
-    def _json(self, status: int, document: Any, answers: Answers) -> None:
-        data = json.dumps(document).encode()
+    def _whole(self, answer: Whole, answers: Answers) -> None:
+        data = json.dumps(answer.document).encode() if answer.data is None else answer.data
         if answers.fault == "malformed":
             data = data[: len(data) // 2]
         extra = {}
         if self._zips(answers):
             data, extra = gzip.compress(data), {"content-encoding": "gzip"}
-        self._head(status, "application/json", answers, {**extra, "content-length": str(len(data))})
+        extra = {**answer.headers, **extra, "content-length": str(len(data))}
+        self._head(answer.status, answer.kind, answers, extra)
         self.wfile.write(data)
 
-    def _events(self, events: Iterator[tuple[str | None, Any]], answers: Answers, *, vendor: str, aws: bool) -> None:
-        kind = "application/vnd.amazon.eventstream" if aws else "text/event-stream"
+    def _parts(self, answer: Parts, answers: Answers) -> None:
         zipped = self._zips(answers)
         extra = {"transfer-encoding": "chunked", **({"content-encoding": "gzip"} if zipped else {})}
-        self._head(200, kind, answers, extra)
+        self._head(200, answer.kind, answers, {**answer.headers, **extra})
         zipper = _Zipper() if zipped else None
         try:
-            for i, (name, data) in enumerate(events):
+            for i, part in enumerate(answer.parts):
                 if answers.gap and i:
                     time.sleep(answers.gap)
-                if i == 3 and self._fault(answers, vendor, zipper):
+                if i == 3 and self._fault(answer, answers, zipper):
                     return
-                self._chunk(bedrock_wire.frame(data) if aws else sse(name, json.dumps(data)), zipper)
-            if vendor == "openai" and answers.fault != "truncated" and not aws and name is None:
-                self._chunk(sse(None, "[DONE]"), zipper)
+                self._chunk(part, zipper)
+            if answers.fault != "truncated":
+                self._chunk(answer.end, zipper)
             if zipper is not None:
                 self._write(zipper.end())
             self.wfile.write(b"0\r\n\r\n")
@@ -236,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.provider.disconnected += 1
             self.close_connection = True
 
-    def _fault(self, answers: Answers, vendor: str, zipper: _Zipper | None) -> bool:
+    def _fault(self, answer: Parts, answers: Answers, zipper: _Zipper | None) -> bool:
         """Do what the fault says; true if the stream ends with it."""
         self.wfile.flush()
         if answers.fault == "drop":
@@ -252,19 +219,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return True
         if answers.fault == "error_event":
-            if vendor == "anthropic":
-                self._chunk(sse("error", json.dumps(anthropic_wire.error(529))), zipper)
-            else:
-                self._chunk(sse(None, json.dumps(openai_wire.error(500))), zipper)
+            self._chunk(answer.error, zipper)
         if answers.fault == "malformed":
-            self._chunk(sse("message_delta" if vendor == "anthropic" else None, '{"id": tru'), zipper)
+            self._chunk(answer.malformed, zipper)
         if answers.fault == "truncated":
             self.wfile.write(b"0\r\n\r\n")
             return True
         return False
 
     def _chunk(self, data: bytes, zipper: _Zipper | None) -> None:
-        self._write(data if zipper is None else zipper.add(data))
+        if data:
+            self._write(data if zipper is None else zipper.add(data))
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -283,16 +248,3 @@ class _Zipper:
 
     def end(self) -> bytes:
         return self._zip.flush()
-
-
-def sse(name: str | None, data: str) -> bytes:
-    """Return one server-sent event."""
-    return (f"event: {name}\n" if name else "").encode() + b"data: " + data.encode() + b"\n\n"
-
-
-def _model_in(path: str) -> str:
-    """Return the model that a path names: Azure's deployments, Bedrock's and Vertex's models."""
-    for mark in ("/deployments/", "/models/", "/model/"):
-        if mark in path:
-            return path.split(mark, 1)[1].split("/", 1)[0].partition(":raw")[0].partition(":stream")[0]
-    return ""

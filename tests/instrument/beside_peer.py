@@ -12,7 +12,7 @@ import sys
 
 from conftest import Telemetry
 from fake_provider import FakeProvider
-from sdk_drivers import AnthropicMessages, OpenAIChat, OpenAIResponses, Verbs
+from sdk_drivers import AnthropicMessages, OpenAIChat, OpenAIResponses
 
 CASES = {"openai": [OpenAIChat, OpenAIResponses], "anthropic": [AnthropicMessages]}
 
@@ -30,18 +30,18 @@ async def main(module: str, name: str, package: str, order: str) -> None:
     counted = 0
     with FakeProvider() as provider:
         for cls in CASES[package]:
-            driver = cls(provider.url)
             for is_async in (False, True):
                 for stream in (False, True):
                     telemetry.exporter.clear()
-                    sdk = Verbs(driver, is_async=is_async)
-                    result = await sdk.create(**({"stream": True} if stream else {}))
+                    sdk = cls(provider.url, is_async=is_async)
                     if stream:
-                        await sdk.items(result)
+                        await sdk.items(await sdk.stream())
+                    else:
+                        await sdk.create()
                     requests = telemetry.counted()
                     label = f"{cls.__name__} {'async' if is_async else 'sync'} {'stream' if stream else 'whole'}"
                     results[label] = {
-                        "expected": [driver.requested, driver.served],
+                        "expected": [cls.requested, cls.served],
                         "spans": [
                             {"scope": s.instrumentation_scope.name, "attributes": dict(s.attributes)}
                             for s in telemetry.spans

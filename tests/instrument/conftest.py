@@ -86,6 +86,33 @@ class Telemetry:
         return counted[0]
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "where(*flags, mode=None): a test of the conformance suite for drivers that have the flags"
+    )
+
+
+def pytest_generate_tests(metafunc):
+    if "mode" in metafunc.fixturenames:
+        modes = metafunc.cls.driver.modes
+        for mark in metafunc.definition.iter_markers("where"):
+            modes = [mode for mode in modes if mark.kwargs.get("mode", mode) == mode]
+        metafunc.parametrize("mode", modes)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what does not apply to a driver: that is no skip, as there is nothing that could run."""
+    out = [
+        item
+        for item in items
+        if getattr(item, "cls", None) is not None
+        and not all(getattr(item.cls.driver, flag) for mark in item.iter_markers("where") for flag in mark.args)
+    ]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def the_sdks_are_not_searched_for_garbage():
     """Every test collects garbage; what the SDKs allocate at import is none of it."""

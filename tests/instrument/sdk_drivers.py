@@ -1,37 +1,69 @@
-"""How each SDK is driven: the same few verbs, so that one test reads as one rule for all of them."""
+"""Drivers that more than one test module uses: the openai and anthropic SDKs."""
 
 from __future__ import annotations
 
-import inspect
-from contextlib import asynccontextmanager
-
 import pytest
+from driver import MESSAGES, Driver, entered, settled
 
-MESSAGES = [{"role": "user", "content": "hello"}]  # five characters
 
+class StainlessDriver(Driver):
+    """An SDK of the Stainless family. ``arguments`` are those of ``resource(client).create``."""
 
-class OpenAIChat:
-    """Chat completions of the openai SDK."""
+    package: str
 
-    package, requested, served, operation, provider = "openai", "gpt-5", "gpt-5-2025-08-07", "chat", "openai"
+    def __init__(self, url, *, is_async=False, **options):
+        self.sdk = pytest.importorskip(self.package)
+        self.is_async = is_async
+        self.client = self.make(url, is_async, {"api_key": "k", "max_retries": 0, **options})
 
-    def __init__(self, url, **options):
-        openai = pytest.importorskip("openai")
-        options = {"api_key": "k", "base_url": f"{url}/v1", "max_retries": 0, **options}
-        self.sdk = openai
-        self.client = openai.OpenAI(**options)
-        self.async_client = openai.AsyncOpenAI(**options)
-        self.stream_type, self.async_stream_type = openai.Stream, openai.AsyncStream
+    def make(self, url, is_async, options):
+        raise NotImplementedError
 
     def resource(self, client):
-        return client.chat.completions
+        raise NotImplementedError
 
     def arguments(self, **more):
         return {"model": self.requested, "messages": MESSAGES, **more}
 
+    async def create(self, **more):
+        return await settled(self.resource(self.client).create(**self.arguments(**more)))
+
+    async def stream(self, **more):
+        return await self.create(stream=True, **more)
+
+    async def raw(self, **more):
+        return await settled(self.resource(self.client).with_raw_response.create(**self.arguments(**more)))
+
+    def streaming_response(self, **more):
+        return entered(self.resource(self.client).with_streaming_response.create(**self.arguments(**more)))
+
+    async def close(self, stream):
+        await settled(stream.close())
+
+    async def retrying(self, retries):
+        client = self.client.with_options(max_retries=retries)
+        return await settled(self.resource(client).create(**self.arguments()))
+
+
+class OpenAIChat(StainlessDriver):
+    """Chat completions of the openai SDK."""
+
+    distribution = package = provider = "openai"
+    label = "chat.completions"
+    requested, served = "gpt-5", "gpt-5-2025-08-07"
+
+    def make(self, url, is_async, options):
+        cls = self.sdk.AsyncOpenAI if is_async else self.sdk.OpenAI
+        return cls(**{"base_url": f"{url}/v1", **options})
+
+    def resource(self, client):
+        return client.chat.completions
+
 
 class OpenAIResponses(OpenAIChat):
     """The Responses API of the openai SDK."""
+
+    label = "responses"
 
     def __init__(self, url, **options):
         super().__init__(url, **options)
@@ -45,83 +77,22 @@ class OpenAIResponses(OpenAIChat):
         return {"model": self.requested, "input": "hello", **more}
 
 
-class AnthropicMessages:
+class AnthropicMessages(StainlessDriver):
     """Messages of the anthropic SDK."""
 
-    package, operation, provider = "anthropic", "chat", "anthropic"
+    distribution = package = provider = "anthropic"
+    label = "messages"
     requested, served = "claude-haiku-4-5", "claude-haiku-4-5-20251001"
 
-    def __init__(self, url, **options):
-        anthropic = pytest.importorskip("anthropic")
-        options = {"api_key": "k", "base_url": url, "max_retries": 0, **options}
-        self.sdk = anthropic
-        self.client = anthropic.Anthropic(**options)
-        self.async_client = anthropic.AsyncAnthropic(**options)
-        self.stream_type, self.async_stream_type = anthropic.Stream, anthropic.AsyncStream
+    def make(self, url, is_async, options):
+        cls = self.sdk.AsyncAnthropic if is_async else self.sdk.Anthropic
+        return cls(**{"base_url": url, **options})
 
     def resource(self, client):
         return client.messages
 
     def arguments(self, **more):
-        return {"model": self.requested, "max_tokens": 64, "messages": MESSAGES, **more}
+        return {"max_tokens": 64, **super().arguments(**more)}
 
 
 DRIVERS = [OpenAIChat, OpenAIResponses, AnthropicMessages]
-
-
-class Verbs:
-    """The verbs of one driver, of its synchronous or asynchronous client; all are awaited."""
-
-    def __init__(self, driver, *, is_async):
-        self.driver = driver
-        self.is_async = is_async
-        self.client = driver.async_client if is_async else driver.client
-        self.resource = driver.resource(self.client)
-        self.stream_type = driver.async_stream_type if is_async else driver.stream_type
-
-    async def create(self, **more):
-        return await settled(self.resource.create(**self.driver.arguments(**more)))
-
-    async def raw(self, **more):
-        return await settled(self.resource.with_raw_response.create(**self.driver.arguments(**more)))
-
-    @asynccontextmanager
-    async def streaming_response(self, **more):
-        manager = self.resource.with_streaming_response.create(**self.driver.arguments(**more))
-        async with entered(manager) as response:
-            yield response
-
-    async def close(self, stream):
-        await settled(stream.close())
-
-    async def items(self, stream, limit=None):
-        """Read at most ``limit`` items; return how many came."""
-        read = 0
-        async for _ in each(stream, self.is_async):
-            read += 1
-            if read == limit:
-                break
-        return read
-
-
-async def settled(value):
-    return await value if inspect.isawaitable(value) else value
-
-
-async def each(stream, is_async):
-    if is_async:
-        async for item in stream:
-            yield item
-    else:
-        for item in stream:
-            yield item
-
-
-@asynccontextmanager
-async def entered(manager):
-    if hasattr(manager, "__aenter__"):
-        async with manager as value:
-            yield value
-    else:
-        with manager as value:
-            yield value

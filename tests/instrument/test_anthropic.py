@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from conformance import CallHeader, Calls, Raw, Retries, Streams
+from driver import MESSAGES
 from opentelemetry import trace
-from sdk_drivers import MESSAGES, AnthropicMessages
+from sdk_drivers import AnthropicMessages
 
 anthropic = pytest.importorskip("anthropic")
+
+
+class TestMessages(Calls, Streams, Raw, Retries, CallHeader):
+    driver = AnthropicMessages
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def test_stream_helper_left_early_ends_with_its_with_statement(client, telemetry
 
 
 async def test_async_stream_helper(provider, telemetry):
-    client = AnthropicMessages(provider.url).async_client
+    client = AnthropicMessages(provider.url, is_async=True).client
     async with client.messages.stream(**ARGUMENTS) as stream:
         async for _ in stream:
             pass

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from sdk_drivers import MESSAGES, OpenAIChat
+from driver import MESSAGES
+from sdk_drivers import OpenAIChat
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = [

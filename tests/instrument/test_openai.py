@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from sdk_drivers import MESSAGES, OpenAIChat, OpenAIResponses
+from conformance import CallHeader, Calls, Raw, Retries, Streams
+from driver import MESSAGES
+from sdk_drivers import OpenAIChat, OpenAIResponses
 
 openai = pytest.importorskip("openai")
+
+
+class TestChat(Calls, Streams, Raw, Retries, CallHeader):
+    driver = OpenAIChat
+
+
+class TestResponses(Calls, Streams, Raw, Retries, CallHeader):
+    driver = OpenAIResponses
 
 
 @pytest.fixture
@@ -15,7 +25,7 @@ def client(provider, telemetry):
 
 @pytest.fixture
 def async_client(provider, telemetry):
-    return OpenAIChat(provider.url).async_client
+    return OpenAIChat(provider.url, is_async=True).client
 
 
 def test_embeddings(client, telemetry):

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
 
 
+EMBEDDINGS = "embeddings"
+
+
 class CallRequest:
     """What the application asked for, as an adapter read it before the call."""
 
@@ -98,9 +101,20 @@ class Tracker:
         self.processor = processor
 
     def start(self, request: CallRequest) -> Call | None:
-        """Start a call, with a span of its own or an adopted one; None where OpenTelemetry is told to be silent."""
+        """Start a call, with a span of its own or an adopted one.
+
+        None where OpenTelemetry is told to be silent, and beneath a call under way that asks for the same kind of
+        thing: an SDK that uses another makes one call, and an embedding that a router needs to choose is another.
+        """
         context = get_current()
         if suppressed(context):
+            return None
+        outer = context.get(CALL)
+        if (
+            isinstance(outer, Call)
+            and not outer.ended
+            and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS)
+        ):
             return None
         if not self.processor.attached:
             # The application set up its tracer provider after the instrumentation started.

@@ -6,6 +6,7 @@ application never imports costs nothing.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from otel_llm_routing import semconv
 from otel_llm_routing._version import __version__
 from otel_llm_routing.instrument import environment
-from otel_llm_routing.instrument.adapters import ADAPTERS
+from otel_llm_routing.instrument.adapters import SDKS, Sdk
 from otel_llm_routing.instrument.call import Tracker
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.metrics import Recorder
@@ -28,12 +29,14 @@ from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+ADAPTERS = "otel_llm_routing.instrument.adapters"
+
 # One of each in a process, whatever number of instrumentors is made: a span processor cannot be taken off a provider,
 # nor an observable instrument off a meter.
 _processor = LLMRoutingSpanProcessor()
 _recorders: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
-_hooked: set[str] = set()
-_active: dict[str, Any] = {}
+_hooked: set[Sdk] = set()
+_active: dict[Sdk, Any] = {}
 _state: dict[str, Any] = {"tracker": None, "disabled": frozenset()}
 
 
@@ -82,12 +85,12 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
         _processor.tracker = tracker
         _processor.attach(tracer_provider)
         _state.update(tracker=tracker, disabled=settings.disabled_sdks)
-        for package in ADAPTERS:
-            if package in sys.modules:
-                _hook(sys.modules[package])
-            if package not in _hooked:
-                _hooked.add(package)
-                wrapt.register_post_import_hook(_hook, package)
+        for sdk in SDKS:
+            if sdk.on in sys.modules:
+                _hook(sdk, sys.modules[sdk.on])
+            if sdk not in _hooked:
+                _hooked.add(sdk)
+                wrapt.register_post_import_hook(functools.partial(_hook, sdk), sdk.on)
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         _state.update(tracker=None)
@@ -97,16 +100,15 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
             _active.popitem()[1].uninstrument()
 
 
-def _hook(sdk: Any) -> None:
-    """Hook the imported package ``sdk`` unless it is hooked, or switched off."""
-    package = sdk.__name__
+def _hook(sdk: Sdk, module: Any) -> None:
+    """Hook ``sdk``, whose ``module`` is imported, unless it is hooked, or switched off."""
     tracker = _state["tracker"]
-    if tracker is None or package in _active or package in _state["disabled"]:
+    if tracker is None or sdk in _active or not _state["disabled"].isdisjoint((sdk.name, sdk.on)):
         return
     try:
-        adapter = importlib.import_module(ADAPTERS[package]).ADAPTER
-        _active[package] = adapter
-        adapter.instrument(tracker, sdk)
+        adapter = importlib.import_module(f"{ADAPTERS}.{sdk.adapter}").ADAPTER
+        _active[sdk] = adapter
+        adapter.instrument(tracker, module)
         _processor.adapted_providers.update(adapter.providers())
     except Exception:  # noqa: BLE001
-        swallowed(f"hook {package}")
+        swallowed(f"hook {sdk.name}")

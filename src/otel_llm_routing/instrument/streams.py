@@ -13,10 +13,14 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import attach, detach, get_current
+
 from otel_llm_routing.instrument.guard import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+
+    from opentelemetry.context import Context
 
     from otel_llm_routing.instrument.call import Call
 
@@ -69,6 +73,104 @@ async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader)
         call.end()
     finally:
         call.reading = False
+        await inner.aclose()
+
+
+def observed(inner: Any, call: Call, read: Reader) -> Any:
+    """Return a generator of ``inner``'s kind that yields what it yields; dropped unread, it ends ``call`` as well."""
+    dropped = _Dropped(call)
+    if hasattr(inner, "__anext__"):
+        return _async_until_dropped(async_items(inner, call, read), dropped)
+    return _until_dropped(items(inner, call, read), dropped)
+
+
+class _Dropped:
+    """Ends a call when the generator that holds this is gone, whether it was ever started or not."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._call.end()
+
+
+def _until_dropped(inner: Generator[Any, Any, Any], dropped: _Dropped) -> Generator[Any, Any, Any]:  # noqa: ARG001
+    yield from inner
+
+
+def lazy_items(
+    inner: Generator[Any, Any, Any], start: Callable[[], Call | None], context: Context
+) -> Generator[Any, Any, Any]:
+    """Yield what ``inner`` yields, of a generator function whose work starts when its first item is asked for.
+
+    The call starts then, in ``context``, which was current when the function was called.
+    """
+    token = attach(context)
+    try:
+        call = start()
+    finally:
+        detach(token)
+    yield from inner if call is None else items(_steps(inner, call.context), call, call.request.read)
+
+
+def _steps(inner: Generator[Any, Any, Any], context: Context) -> Generator[Any, Any, Any]:
+    """Run each step of ``inner`` in ``context``, and what happens between them in the consumer's."""
+    try:
+        while True:
+            token = attach(context)
+            try:
+                item = next(inner)
+            except StopIteration:
+                return
+            finally:
+                detach(token)
+            yield item
+    finally:
+        inner.close()
+
+
+async def lazy_async_items(
+    inner: AsyncGenerator[Any, Any], start: Callable[[], Call | None], context: Context
+) -> AsyncGenerator[Any, Any]:
+    """Yield what ``inner`` yields, as ``lazy_items`` does."""
+    token = attach(context)
+    try:
+        call = start()
+    finally:
+        detach(token)
+    source = inner if call is None else async_items(_async_steps(inner, call.context), call, call.request.read)
+    try:
+        async for item in source:
+            yield item
+    finally:
+        await source.aclose()
+
+
+async def _async_steps(inner: AsyncGenerator[Any, Any], context: Context) -> AsyncGenerator[Any, Any]:
+    try:
+        while True:
+            before = get_current()
+            attach(context)
+            try:
+                item = await anext(inner)
+            except StopAsyncIteration:
+                return
+            finally:
+                if get_current() is context:
+                    attach(before)
+            yield item
+    finally:
+        await inner.aclose()
+
+
+async def _async_until_dropped(inner: AsyncGenerator[Any, Any], dropped: _Dropped) -> AsyncGenerator[Any, Any]:  # noqa: ARG001
+    try:
+        async for item in inner:
+            yield item
+    finally:
         await inner.aclose()
 
 

@@ -21,17 +21,16 @@ import wrapt
 from opentelemetry.context import attach, detach, get_current, get_value
 
 from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.adapters.adapter import Adapter, put_back
 from otel_llm_routing.instrument.adapters.fields import field
 from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.instrument.context import CALL
-from otel_llm_routing.instrument.guard import once, swallowed
+from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import clean_model, provider_of_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from otel_llm_routing.instrument.call import Tracker
 
 
 _WRAPPERS = (wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper)
@@ -50,7 +49,7 @@ class Endpoint:
         """Counts the characters of the request's text."""
 
 
-class StainlessAdapter:
+class StainlessAdapter(Adapter):
     """Hooks one SDK of the family.
 
     ``endpoints`` maps the path that the SDK's methods post to onto what is done there; any other path is not a call to
@@ -64,13 +63,10 @@ class StainlessAdapter:
         endpoints: dict[str, Endpoint],
         provider_of_class: dict[str, str],
     ) -> None:
-        self.package = package
-        self.provider = provider
+        super().__init__(package, provider)
         self.endpoints = endpoints
         self.provider_of_class = provider_of_class
         self._provider_by_type: dict[type, str | None] = {}
-        self._undo: list[Callable[[], None]] = []
-        self._tracker: Tracker | None = None
 
     # For an SDK to refine ----------------------------------------------------------------------------------------
 
@@ -83,9 +79,8 @@ class StainlessAdapter:
         """Return the providers whose calls this adapter sees."""
         return {self.provider, *self.provider_of_class.values()}
 
-    def instrument(self, tracker: Tracker, sdk: Any) -> None:
+    def hook(self, sdk: Any) -> None:
         """Hook the imported package ``sdk``. A hook point that is missing is logged, and the others are left alone."""
-        self._tracker = tracker
         base: Any = getattr(sdk, "_base_client", None)
         streaming: Any = getattr(sdk, "_streaming", None)
         required = [
@@ -95,44 +90,34 @@ class StainlessAdapter:
             (streaming, "AsyncStream"),
         ]
         if missing := [name for module, name in required if not hasattr(module, name)]:
-            version = getattr(sdk, "__version__", "of unknown version")
-            once(f"{self.package} {version} has no {', '.join(missing)} where expected; its calls are not recorded")
+            self.missing(*missing)
             return
         for client, request in ((base.SyncAPIClient, self._request), (base.AsyncAPIClient, self._request_async)):
             self._wrap_request(client, request)
-            self._wrap(client, "_process_response", self._process_response)
+            self._wrap_if_there(client, "_process_response", self._process_response)
         for stream, observe, leave in (
             (streaming.Stream, streams.items, "__exit__"),
             (streaming.AsyncStream, streams.async_items, "__aexit__"),
         ):
-            self._wrap(stream, "__stream__", functools.partial(_stream, observe))
-            self._wrap(stream, "close", _close)
-            self._wrap(stream, leave, _exit)
+            self._wrap_if_there(stream, "__stream__", functools.partial(_stream, observe))
+            self._wrap_if_there(stream, "close", _close)
+            self._wrap_if_there(stream, leave, _exit)
 
-    def uninstrument(self) -> None:
-        """Put every hooked method back as it was."""
-        self._tracker = None
-        while self._undo:
-            self._undo.pop()()
-
-    def _wrap(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
-        original = owner.__dict__.get(name)
-        if original is None:
-            return
-        ours = wrapt.FunctionWrapper(original, wrapper)
-        setattr(owner, name, ours)
-        self._undo.append(functools.partial(_put_back, owner, ours, original))
+    def _wrap_if_there(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
+        if name in owner.__dict__:
+            self.wrap(owner, name, wrapper)
 
     def _wrap_request(self, base: type, wrapper: Callable[..., Any]) -> None:
         """Wrap ``base.request`` itself, also where others have put a wrapper of it onto a subclass before."""
-        original = base.__dict__["request"]
-        self._wrap(base, "request", wrapper)
+        original = base.__dict__.get("request")
+        if not self.wrap(base, "request", wrapper):
+            return
         ours = base.__dict__["request"]
         for subclass in _subclasses(base):
             own = subclass.__dict__.get("request")
             if own is original:  # put there by somebody who took a wrapper off again
                 subclass.request = ours  # type: ignore[attr-defined]
-                self._undo.append(functools.partial(_put_back, subclass, ours, original))
+                self._undo.append(functools.partial(put_back, subclass, "request", ours, original))
                 continue
             while isinstance(own, _WRAPPERS) and own.__wrapped__ is not original:
                 own = own.__wrapped__
@@ -152,9 +137,6 @@ class StainlessAdapter:
         path = _path(options.url)
         endpoint = self.endpoints.get(path) or self._absolute(path)
         if endpoint is None:
-            return None, options
-        outer = get_value(CALL)
-        if isinstance(outer, Call) and not outer.ended and outer.sent is options:
             return None, options
         body = options.json_data if type(options.json_data) is dict else {}
         extra = options.extra_json if type(options.extra_json) is dict else {}
@@ -282,7 +264,10 @@ class StainlessAdapter:
     def _see_response(self, response: Any) -> Call | None:
         try:
             call = get_value(CALL)
-            if not isinstance(call, Call) or call.sent is None or response is None:
+            if not isinstance(call, Call) or call.ended or response is None:
+                return None
+            if call.sent is None:  # a call of another SDK, which uses this one: what the headers say is said of it
+                call.headers(response.headers.raw)
                 return None
             call.http_response = response
             call.headers(response.headers.raw)
@@ -364,12 +349,6 @@ def _subclasses(base: type) -> list[type]:
     for subclass in base.__subclasses__():
         found += [subclass, *_subclasses(subclass)]
     return found
-
-
-def _put_back(owner: type, ours: Any, original: Any) -> None:
-    # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
-    if owner.__dict__.get(original.__name__) is ours:
-        setattr(owner, original.__name__, original)
 
 
 def _unwrap(wrapper: Any, ours: Any, original: Any) -> None:

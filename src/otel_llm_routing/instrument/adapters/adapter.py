@@ -1,0 +1,201 @@
+"""What every adapter is: methods of an SDK that are surrounded by a call, and taken back.
+
+An adapter subclasses ``Adapter`` and says, in ``hook``, which methods to surround. ``begin`` reads the request before
+the method runs; ``finish`` reads what it returned, and returns what the application gets: the very same object, or, for
+a generator, a generator. Both are guarded: what they raise is logged once, and the application gets what it would have.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+from opentelemetry.context import attach, detach, get_current
+
+from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.guard import once, swallowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_llm_routing.instrument.call import Call, CallRequest, Tracker
+
+    Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], CallRequest | None]
+    """``(instance, args, kwargs)``: what the application asks for, or None where it is no call to a model."""
+    Finish = Callable[[Call, Any], Any]
+    """``(call, result)``: what the application gets; ends the call, or leaves that to who reads a stream."""
+
+
+class Adapter:
+    """Hooks one SDK. ``package`` names it in messages; ``provider`` is whom it calls where nothing says otherwise."""
+
+    def __init__(self, package: str, provider: str) -> None:
+        self.package = package
+        self.provider = provider
+        self._undo: list[Callable[[], None]] = []
+        self._tracker: Tracker | None = None
+
+    # For an SDK to say -------------------------------------------------------------------------------------------
+
+    def hook(self, sdk: Any) -> None:
+        """Surround the methods of ``sdk``, the module that was imported."""
+        raise NotImplementedError
+
+    def providers(self) -> set[str]:
+        """Return the providers whose every call this adapter sees: their spans by others are not counted again."""
+        return {self.provider}
+
+    # Hooking -----------------------------------------------------------------------------------------------------
+
+    def instrument(self, tracker: Tracker, sdk: Any) -> None:
+        """Hook ``sdk``, and record its calls with ``tracker``."""
+        self._tracker = tracker
+        self.hook(sdk)
+
+    def uninstrument(self) -> None:
+        """Put every hooked method back as it was."""
+        self._tracker = None
+        while self._undo:
+            self._undo.pop()()
+
+    def surround(self, owner: Any, name: str, begin: Begin, finish: Finish | None = None) -> bool:
+        """Make ``owner.name`` a call to a model; false, and said once in the log, where there is no such method.
+
+        ``owner`` is a class or a module; the method may be a function, a coroutine function, or a generator function of
+        either kind, whose call then starts when its first item is asked for.
+        """
+        finish = finish or whole
+        method = _plain(inspect.getattr_static(owner, name, None))
+        if inspect.isasyncgenfunction(method):
+            wrapper: Callable[..., Any] = functools.partial(self._around_async_generator, begin)
+        elif inspect.isgeneratorfunction(method):
+            wrapper = functools.partial(self._around_generator, begin)
+        elif inspect.iscoroutinefunction(method):
+            wrapper = functools.partial(self._around_async, begin, finish)
+        else:
+            wrapper = functools.partial(self._around, begin, finish)
+        return self.wrap(owner, name, wrapper)
+
+    def wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
+        """Put ``wrapper(wrapped, instance, args, kwargs)`` around ``owner.name``; false where there is none."""
+        original = None if owner is None else owner.__dict__.get(name)
+        if original is None:
+            self.missing(name if owner is None else f"{getattr(owner, '__name__', owner)}.{name}")
+            return False
+        ours = wrapt.FunctionWrapper(original, wrapper)
+        setattr(owner, name, ours)
+        self._undo.append(functools.partial(put_back, owner, name, ours, original))
+        return True
+
+    def missing(self, *names: str) -> None:
+        """Log once that this version of the SDK lacks ``names``, so that calls through them are not recorded."""
+        once(f"{self.package} {_version(self.package)} has no {', '.join(names)}; calls through it are not recorded")
+
+    # A call ------------------------------------------------------------------------------------------------------
+
+    def start(self, begin: Begin, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Start the call that ``begin`` finds in the arguments, or return None. Never raises."""
+        tracker = self._tracker
+        if tracker is None:
+            return None
+        try:
+            request = begin(instance, args, kwargs)
+            return None if request is None else tracker.start(request)
+        except Exception:  # noqa: BLE001
+            swallowed(f"read a request of {self.package}")
+            return None
+
+    def finish(self, finish: Finish, call: Call, result: Any) -> Any:
+        """Return what the application gets of ``result``. Never raises."""
+        try:
+            return finish(call, result)
+        except Exception:  # noqa: BLE001
+            swallowed(f"read a response of {self.package}")
+            call.end()
+            return result
+
+    def _around(
+        self, begin: Begin, finish: Finish, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = self.start(begin, instance, args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        token = attach(call.context)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.end(error)
+            raise
+        finally:
+            detach(token)  # the same frame of the same thread: always the right place
+        if inspect.isawaitable(result):  # a coroutine function behind somebody's decorator
+            return self._awaited(finish, call, result)
+        return self.finish(finish, call, result)
+
+    async def _around_async(
+        self, begin: Begin, finish: Finish, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = self.start(begin, instance, args, kwargs)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        return await self._awaited(finish, call, wrapped(*args, **kwargs))
+
+    async def _awaited(self, finish: Finish, call: Call, pending: Any) -> Any:
+        before = get_current()
+        attach(call.context)
+        try:
+            result = await pending
+        except BaseException as error:
+            call.end(None if isinstance(error, GeneratorExit) else error)
+            raise
+        finally:
+            # A coroutine that is dropped may be closed in another context, where there is nothing to take back.
+            if get_current() is call.context:
+                attach(before)
+        return self.finish(finish, call, result)
+
+    def _around_generator(
+        self, begin: Begin, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        start = functools.partial(self.start, begin, instance, args, kwargs)
+        return streams.lazy_items(wrapped(*args, **kwargs), start, get_current())
+
+    def _around_async_generator(
+        self, begin: Begin, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        start = functools.partial(self.start, begin, instance, args, kwargs)
+        return streams.lazy_async_items(wrapped(*args, **kwargs), start, get_current())
+
+
+def whole(call: Call, result: Any) -> Any:
+    """Read evidence from an answer that is complete and end the call; of a generator, let its reader end it."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        return streams.observed(result, call, call.request.read)
+    call.request.read(call, result)
+    call.end()
+    return result
+
+
+def _plain(method: Any) -> Any:
+    """Return the function inside static and class methods, and inside decorators that keep what they wrap."""
+    if isinstance(method, (staticmethod, classmethod)):
+        method = method.__func__
+    return inspect.unwrap(method) if callable(method) else method
+
+
+def _version(package: str) -> str:
+    import importlib.metadata  # noqa: PLC0415  (only where something is wrong)
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
+def put_back(owner: Any, name: str, ours: Any, original: Any) -> None:
+    """Put ``original`` back in the place of ``ours``."""
+    # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
+    if owner.__dict__.get(name) is ours:
+        setattr(owner, name, original)
