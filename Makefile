@@ -53,8 +53,8 @@ format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-compat: $(STAMP) ## the tests over SDK versions, lowest dependencies, other instrumentations, Pythons
-	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS))
+compat: $(STAMP) ## every SDK in its oldest and newest versions, and docs/compatibility.md of it; SESSIONS="newest peers" for some
+	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS),-s lowest sdk peers python commands page)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .nox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import nox
 
@@ -14,6 +17,11 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # a Python that is not here is skipped, and said to be
 
 TOOLS = ("pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
+QUIET = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "loadfile")
+SDKS = json.loads(Path("tests/instrument/supported.json").read_text("utf-8"))["sdks"]
+TOGETHER = "one-environment"  # "together" is an SDK
+ALONE = [TOGETHER, *(name for name, entry in SDKS.items() if entry.get("alone"))]
+FOUND = Path(".nox/found")
 PRERELEASES = {"UV_PRERELEASE": "allow"}
 # The oldest of everything that pyproject.toml allows.
 LOWEST = (
@@ -34,7 +42,15 @@ if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:  # else its shim
 def conformance(session: nox.Session, *requirements: str, tests: str = "tests/instrument") -> None:
     """Install this project with ``requirements``, and what reads the policy file, and run its instrumentation tests."""
     session.install("-e", ".[policy]", *TOOLS, *requirements, env=PRERELEASES)
-    session.run("pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", tests, *session.posargs)
+    session.run("pytest", *QUIET, tests, *session.posargs)
+
+
+def compatible(session: nox.Session, requirements: list[str], tests: list[str], name: str) -> None:
+    """Run the test modules ``tests`` with ``requirements``, and keep what was found under ``name``."""
+    modules = [f"tests/instrument/{test}" for test in tests]
+    session.install("-e", ".[policy]", *TOOLS, *requirements)
+    found = (FOUND / f"{name}.json").resolve()
+    session.run("pytest", *QUIET, *modules, "--compatibility", str(found), *session.posargs)
 
 
 @nox.session
@@ -43,18 +59,30 @@ def lowest(session: nox.Session) -> None:
     conformance(session, *LOWEST, "openai==1.66.0", "httpx<0.28", "anthropic<1")
 
 
-@nox.session
-@nox.parametrize("major", ["<2", "<3", ">=3,<4"])
-def openai(session: nox.Session, major: str) -> None:
-    """The newest openai of each major version."""
-    conformance(session, f"openai{major}", "anthropic")
+EVERY = [(name, number) for name in SDKS for number in range(len(SDKS[name]["environments"]))]
 
 
 @nox.session
-@nox.parametrize("major", ["<1", "<2", ">=2,<3"])
-def anthropic(session: nox.Session, major: str) -> None:
-    """The newest anthropic of each major version, with its Bedrock and Vertex clients."""
-    conformance(session, f"anthropic[bedrock,vertex]{major}", "openai")
+@nox.parametrize("name,number", EVERY, ids=[f"{name}-{number}" for name, number in EVERY])
+def sdk(session: nox.Session, name: str, number: int) -> None:
+    """One SDK in one of its supported versions, oldest first; what was found is kept for ``page``."""
+    entry = SDKS[name]
+    compatible(session, entry["environments"][number], entry["tests"], f"{name}-{number}")
+
+
+@nox.session
+@nox.parametrize("name", ALONE, ids=ALONE)
+def newest(session: nox.Session, name: str) -> None:
+    """The newest version of every SDK: all that can be installed together in one environment, the others alone."""
+    entries = [e for e in SDKS.values() if not e.get("alone")] if name == TOGETHER else [SDKS[name]]
+    requirements = [requirement for entry in entries for requirement in entry["environments"][-1]]
+    compatible(session, requirements, [test for entry in entries for test in entry["tests"]], f"newest-{name}")
+
+
+@nox.session(venv_backend="none")
+def page(session: nox.Session) -> None:
+    """Write docs/compatibility.md from what ``sdk`` found."""
+    session.run(sys.executable, "tools/compatibility_page.py", str(FOUND), *session.posargs)
 
 
 @nox.session
@@ -84,9 +112,5 @@ def python(session: nox.Session) -> None:
 def commands(session: nox.Session) -> None:
     """The command line and what it calls, on the oldest Python; without the programs that tests/alerting runs."""
     session.install("-e", ".[all,html]", "--group", "test")
-    session.run(
-        "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", "tests/policy", "tests/reference", "tests/detection"
-    )
-    session.run(
-        "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", "tests/report", "tests/sources", *session.posargs
-    )
+    session.run("pytest", *QUIET, "tests/policy", "tests/reference", "tests/detection")
+    session.run("pytest", *QUIET, "tests/report", "tests/sources", *session.posargs)

@@ -46,7 +46,9 @@ class Conformance:
         return self.driver(url, is_async=mode == "async")
 
     @pytest.fixture(autouse=True)
-    def is_in_the_table_of_compatibility(self, record_property):
+    def is_in_the_table_of_compatibility(self, request, record_property):
+        if "mode" in request.fixturenames:
+            record_property("mode", request.getfixturevalue("mode"))
         for name in ("distribution", "label", "not_visible"):
             record_property(name, getattr(self.driver, name))
 

@@ -9,6 +9,7 @@ import logging
 import os
 
 import pytest
+from compatibility import Compatibility
 from fake_provider import FakeProvider
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -86,7 +87,13 @@ class Telemetry:
         return counted[0]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--compatibility", metavar="FILE", help="write what the conformance suite found of each SDK")
+
+
 def pytest_configure(config):
+    if config.getoption("compatibility", None):
+        config.pluginmanager.register(Compatibility(config.getoption("compatibility")))
     config.addinivalue_line(
         "markers", "where(*flags, mode=None): a test of the conformance suite for drivers that have the flags"
     )
