@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-.PHONY: help demo test tools check generate bench simulate format compat clean
+.PHONY: help demo test tools check generate dashboards bench simulate format compat clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -40,11 +40,16 @@ check: $(STAMP) ## formatting, lint, types, who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-generate: $(STAMP) ## write the rules and the Alertmanager configuration of examples/policy to collector/rules
+generate: $(STAMP) ## write the rules of examples/policy to collector/rules, and the dashboards to grafana
 	@$(BIN)/otel-llm-routing generate prometheus --policy examples/policy/policy.yaml \
 	  --reference examples/policy/reference.yaml --kubernetes -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate prometheus --generic -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate alertmanager --policy examples/policy/policy.yaml -o collector/rules $(ARGS)
+	@$(BIN)/otel-llm-routing generate grafana -o grafana --rules ../collector/rules/llm-routing.rules.yaml $(ARGS)
+
+dashboards: $(STAMP) ## make the Grafana dashboards from tools/dashboards (Python 3.11 or later)
+	@PYTHONPATH=tools $(BIN)/python -m dashboards
+	@$(BIN)/otel-llm-routing generate grafana -o grafana --rules ../collector/rules/llm-routing.rules.yaml
 
 simulate: $(STAMP) ## measure false alarms and delays of the alerts, and write them into docs/detection.md
 	@PYTHONPATH=benchmarks $(BIN)/python -m simulator --write docs/detection.md $(ARGS)

@@ -1,4 +1,4 @@
-"""``otel-llm-routing generate``: the files that Prometheus and Alertmanager load."""
+"""``otel-llm-routing generate``: the files that Prometheus, Alertmanager and Grafana load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
 
-app = typer.Typer(help="Write the files that Prometheus and Alertmanager load.", no_args_is_help=True)
+app = typer.Typer(help="Write the files that Prometheus, Alertmanager and Grafana load.", no_args_is_help=True)
 
 _URL = re.compile(r"https?://[^\s{}<>\"'`\\]+")
 
@@ -141,6 +141,49 @@ def alertmanager(
     typer.echo(f"wrote {file}")
     typer.echo(f"test  amtool check-config {file}")
     typer.echo("load  merge it into your alertmanager.yml as its first lines say")
+
+
+@app.command()
+def grafana(
+    output: Output,
+    prometheus_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where Grafana reaches the Prometheus.")
+    ] = "http://prometheus:9090",
+    traces: Annotated[
+        str, typer.Option(metavar="UID", help="Grafana's data source of the traces that exemplars open.")
+    ] = "tempo",
+    path: Annotated[
+        str, typer.Option(metavar="DIR", help="Where Grafana sees the dashboards, for provisioning.")
+    ] = "/var/lib/grafana/dashboards/llm-routing",
+    rules: Annotated[
+        str, typer.Option(metavar="FILE", help="The rules, as seen from the folder, for the jsonnet mixin.")
+    ] = "llm-routing.rules.yaml",
+    check: Check = False,
+) -> None:
+    """Write the dashboards, files that provision them and their data source, and a jsonnet mixin."""
+    from otel_llm_routing.generate import grafana as made  # noqa: PLC0415
+
+    if not _URL.fullmatch(prometheus_url):
+        fail(f"--prometheus-url {prometheus_url!r} is no address; write http://...")
+    boards = made.dashboards()
+    texts = {
+        **{output / "dashboards" / name: text for name, text in boards.items()},
+        output / "provisioning" / "dashboards" / "llm-routing.yaml": made.dashboard_provisioning(path),
+        output / "provisioning" / "datasources" / "llm-routing.yaml": made.source_provisioning(
+            prometheus_url, traces or None
+        ),
+        output / "mixin.libsonnet": made.mixin(rules),
+    }
+    if check:
+        _compare(texts)
+        return
+    replace(texts)
+    typer.echo(f"wrote {len(boards)} dashboards to {output / 'dashboards'}")
+    typer.echo(f"wrote {output / 'provisioning'} and {output / 'mixin.libsonnet'}")
+    typer.echo(
+        "load  in Grafana: Dashboards, New, Import, and choose the data source; or mount the provisioning folder"
+    )
+    typer.echo("      the boards read the recordings of otel-llm-routing generate prometheus")
 
 
 def _read(policy: Path | None, reference: Path | None) -> Inputs:

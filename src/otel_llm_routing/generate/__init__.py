@@ -1,1 +1,1 @@
-"""Files that other systems load: Prometheus rules and their tests, Alertmanager configuration."""
+"""Files that other systems load: Prometheus rules and their tests, Alertmanager configuration, Grafana dashboards."""
