@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 made=$PWD/../.tools
 command -v go >/dev/null || { echo "tools: go is not installed; Go 1.26 or later builds Prometheus and its companions" >&2; exit 1; }
-want=$(cat {.,alertmanager,victoriametrics}/go.{mod,sum} build.sh | sha256sum)
+want=$(cat {.,alertmanager,victoriametrics,collector}/go.{mod,sum} ../collector/manifest.yaml build.sh | sha256sum)
 [ "$(cat "$made/stamp" 2>/dev/null)" = "$want" ] && exit 0
-echo "building Prometheus, Alertmanager and VictoriaMetrics, which takes some minutes once" >&2
+echo "building Prometheus, Alertmanager, VictoriaMetrics and a Collector, which takes some minutes once" >&2
 mkdir -p "$made/bin"
 export GOBIN=$made/bin GOFLAGS=-trimpath
 
@@ -29,4 +29,16 @@ go install -tags remove_all_sd,netgo -ldflags='-s -w' tool
   go install -modfile="$made/go.mod" -tags netgo -ldflags='-s -w' tool
 )
 (cd victoriametrics && go install -ldflags='-s -w' tool)
+
+# The Collector is generated from its manifest by its own builder, and compiled as any program.
+(
+  cd collector
+  rm -rf "$made/collector"
+  mkdir "$made/collector"
+  sed "s#output_path: .*#output_path: $made/collector#" ../../collector/manifest.yaml >"$made/manifest.yaml"
+  go tool builder --config="$made/manifest.yaml" --skip-compilation >"$made/collector.log" 2>&1 ||
+    { cat "$made/collector.log" >&2; exit 1; }
+  cd "$made/collector"
+  go build -ldflags='-s -w' -o "$GOBIN/otelcol" .
+)
 printf '%s' "$want" >"$made/stamp"

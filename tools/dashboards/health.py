@@ -17,7 +17,13 @@ MERGED = (
     ' or last_over_time(llm_routing_requests_total{otel_metric_overflow="true"}[1h]))'
 )
 DAY = recorded("llm_routing:surface_requests:24h", SURFACE)
+ASKED = recorded("llm_routing:stream_requests:7d", STREAM)
 GROUPS = 'rule_group=~".*llm_routing_.*"'
+
+
+def points(what: str, by: str) -> str:
+    """Return a rate of the Collector's own counters, which have a suffix or not, by how it is told to report them."""
+    return f'sum by ({by}) (rate({{__name__=~"otelcol_{what}_metric_points(_total)?"}}[$__rate_interval]))'
 
 
 def make() -> Dashboard:
@@ -86,8 +92,8 @@ def make() -> Dashboard:
             .with_target(now(recorded("llm_routing:unknown_share:6h", SURFACE), "unknown"))
             .with_target(
                 now(
-                    f"count by ({SURFACE}) ({recorded('llm_routing:stream_requests:7d', STREAM)}"
-                    f" unless {recorded('llm_routing:reference:requests', STREAM)})",
+                    f"count by ({SURFACE}) ({ASKED} unless {recorded('llm_routing:reference:requests', STREAM)})"
+                    f" or 0 * count by ({SURFACE}) ({ASKED})",
                     "unpinned",
                 )
             )
@@ -137,20 +143,20 @@ def make() -> Dashboard:
             .no_value("No Collector is scraped")
             .with_target(
                 query(
-                    "sum by (exporter) (rate(otelcol_exporter_sent_metric_points_total[$__rate_interval]))",
+                    points("exporter_sent", "exporter"),
                     "{{exporter}} sent",
                 )
             )
             .with_target(
                 query(
-                    "sum by (exporter) (rate(otelcol_exporter_send_failed_metric_points_total[$__rate_interval]))",
+                    points("exporter_send_failed", "exporter"),
                     "{{exporter}} failed",
                     "B",
                 )
             )
             .with_target(
                 query(
-                    "sum by (receiver) (rate(otelcol_receiver_refused_metric_points_total[$__rate_interval]))",
+                    points("receiver_refused", "receiver"),
                     "{{receiver}} refused",
                     "C",
                 )

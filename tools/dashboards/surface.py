@@ -34,12 +34,12 @@ DASHED = {"fill": "dash", "dash": [8, 6]}
 
 
 def least_shift() -> str:
-    """Return about the smallest rise that the rules see, in points, for each model of the reference.
+    """Return about the smallest change that the rules see, in points, for each model of the reference.
 
     The root formula, and one step from it towards the solution of J = L (docs/detection.md), as the root alone is far
     too small near 0 and 100 %.
     """
-    share = f"clamp_max(clamp_min({REFERENCE}, 0.001), 0.999)"
+    share = f"(0.5 - abs(clamp_max(clamp_min({REFERENCE}, 0.001), 0.999) - 0.5))"  # the rest's change is as visible
     evidence = f"on ({STREAM}) group_left () ({THRESHOLD} / {EFFECTIVE})"
     root = f"sqrt(2 * {share} * (1 - {share}) * {evidence})"
     moved = f"clamp_max({share} + {root}, 0.9999)"
@@ -174,14 +174,15 @@ def make() -> Dashboard:
         )
         .with_panel(
             number(
-                "Smallest rise seen",
-                "About how many points the largest model of the reference has to gain, over the chosen window, for the "
-                "rules to see it. Larger than what would hurt? Then a longer window, more traffic, or a declared band.",
+                "Smallest shift seen",
+                "About how many points the share of a model has to move, over the chosen window, for the rules to see "
+                "it, of the model for which that is most. More than what would hurt? Then a longer window, more "
+                "traffic, or a declared band.",
                 POINTS,
                 [(None, "green"), (10, "orange"), (25, "red")],
             )
             .decimals(0)
-            .with_target(query(f"max({least_shift()})", "rise"))
+            .with_target(query(f"max({least_shift()})", "shift"))
             .span(THIRD)
         )
         .with_panel(
