@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-.PHONY: help demo test tools check generate dashboards bench simulate format compat clean
+.PHONY: help demo test tools check generate dashboards preview bench simulate format compat clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -50,6 +50,9 @@ generate: $(STAMP) ## write the rules of examples/policy to collector/rules, and
 dashboards: $(STAMP) ## make the Grafana dashboards from tools/dashboards (Python 3.11 or later)
 	@PYTHONPATH=tools $(BIN)/python -m dashboards
 	@$(BIN)/otel-llm-routing generate grafana -o grafana --rules ../collector/rules/llm-routing.rules.yaml
+
+preview: $(STAMP) tools ## draw the dashboards into docs/images, from a Prometheus with a simulated month
+	@PYTHONPATH=tests/alerting:tests/dashboards $(BIN)/python tests/dashboards/preview.py $(ARGS)
 
 simulate: $(STAMP) ## measure false alarms and delays of the alerts, and write them into docs/detection.md
 	@PYTHONPATH=benchmarks $(BIN)/python -m simulator --write docs/detection.md $(ARGS)

@@ -198,6 +198,10 @@ def test_panels_do_not_overlap_and_fit_a_small_screen(name):
 def test_a_model_has_the_colour_of_its_name(name, panel):
     if panel["type"] == "timeseries":
         assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "palette-classic-by-name"
+        for target in panel["targets"]:  # the colour is of the whole name
+            assert "gen_ai_response_model" not in target["legendFormat"].replace("{{gen_ai_response_model}}", "", 1)
+            if "gen_ai_response_model" in target["legendFormat"]:
+                assert target["legendFormat"] == "{{gen_ai_response_model}}"
 
 
 def test_shares_are_percent():

@@ -9,10 +9,11 @@ from dashboards.parts import (
     PERCENT,
     POINTS,
     THIRD,
+    beside,
     board,
+    chosen,
     lines,
     number,
-    properties,
     query,
     requested_variable,
     stacked,
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
 RAW = recorded("llm_routing:share:24h", PAIR, ONE)
 ADJUSTED = recorded("llm_routing:adjusted_share:24h", PAIR, ONE)
 REFERENCE = constant("llm_routing:reference:share", PAIR, ONE)
-SIZED = f"llm_routing_size, {SERVED}"
 IN_SIZE = f"max by ({PAIR}, llm_routing_size) (last_over_time(llm_routing:size_requests:24h{{{ONE}}}[10m]))"
+CHOSEN = IN_SIZE.replace(ONE, f'{ONE}, {SERVED}="$served"')
 NO_SIZES = "The reference has no sizes for this surface: pin it again with a source that has them"
-DASHED = {"fill": "dash", "dash": [8, 6]}
 
 
 def make() -> Dashboard:
@@ -43,6 +43,14 @@ def make() -> Dashboard:
         )
         .with_variable(surface_variable())
         .with_variable(requested_variable())
+        .with_variable(
+            chosen(
+                "served",
+                "Served model",
+                "The model whose share is shown by size.",
+                f"label_values(llm_routing:size_requests:24h{{{ONE}}}, {SERVED})",
+            )
+        )
         .with_panel(
             lines(
                 "The router's part",
@@ -78,8 +86,8 @@ def make() -> Dashboard:
             .decimals(0)
             .min(0)
             .with_target(query(f"max by ({SERVED}) ({RAW})", MODEL))
-            .with_target(query(f"max by ({SERVED}) ({ADJUSTED})", f"{MODEL} adjusted", "B"))
-            .override_by_query("B", properties(custom__lineStyle=DASHED))
+            .with_target(query(f"max by ({SERVED}) ({ADJUSTED})", MODEL, "B"))
+            .override_by_query("B", beside())
         )
         .with_panel(
             number(
@@ -125,9 +133,9 @@ def make() -> Dashboard:
         )
         .with_panel(
             lines(
-                "Share within each size",
-                "The share of each model among requests of one size. Lines that stay level while the surface's share "
-                "moves mean that the router did not change.",
+                "Share of $served within each size",
+                "The share of the chosen model among requests of one size. Lines that stay level while the surface's "
+                "share moves mean that the router did not change.",
                 PERCENT,
             )
             .min(0)
@@ -136,8 +144,8 @@ def make() -> Dashboard:
             .height(10)
             .with_target(
                 query(
-                    f"sum by ({SIZED}) ({IN_SIZE}) / on (llm_routing_size) group_left () ({size} > 0)",
-                    f"{MODEL}, {{{{llm_routing_size}}}}",
+                    f"sum by (llm_routing_size) ({CHOSEN}) / ({size} > 0)",
+                    "{{llm_routing_size}}",
                 )
             )
         )

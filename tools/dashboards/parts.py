@@ -181,6 +181,15 @@ def bars(maximum: float) -> list[model.DynamicConfigValue]:
     )
 
 
+def beside(*dash: int, width: int = 2) -> list[model.DynamicConfigValue]:
+    """Return the properties of lines that belong to others of the same name: dashed, and not in the legend again."""
+    return properties(
+        custom__lineStyle={"fill": "dash", "dash": list(dash or (8, 6))},
+        custom__lineWidth=width,
+        custom__hideFrom={"legend": True, "tooltip": False, "viz": False},
+    )
+
+
 def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
     made = [model.Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(made)

@@ -9,10 +9,10 @@ from dashboards.parts import (
     PERCENT,
     POINTS,
     THIRD,
+    beside,
     board,
     lines,
     number,
-    properties,
     query,
     requested_variable,
     stacked,
@@ -30,7 +30,6 @@ WOBBLE = recorded("llm_routing:wobble_points:$window", PAIR, ONE)
 EFFECTIVE = recorded("llm_routing:effective_requests:$window", STREAM, ONE)
 THRESHOLD = constant("llm_routing:reference:threshold", STREAM, ONE)
 CHANGE = f"100 * ({SHARE} - {REFERENCE} or {SHARE} unless on ({PAIR}) {REFERENCE})"
-DASHED = {"fill": "dash", "dash": [8, 6]}
 
 
 def least_shift() -> str:
@@ -97,14 +96,12 @@ def make() -> Dashboard:
             .decimals(0)
             .min(0)
             .with_target(query(f"max by ({SERVED}) ({SHARE})", MODEL))
-            .with_target(query(f"max by ({SERVED}) ({REFERENCE})", f"{MODEL} reference", "B"))
-            .with_target(query(f"max by ({SERVED}) ({REFERENCE} + {WOBBLE} / 100)", f"{MODEL} upper", "C"))
-            .with_target(
-                query(f"max by ({SERVED}) (clamp_min({REFERENCE} - {WOBBLE} / 100, 0))", f"{MODEL} lower", "D")
-            )
-            .override_by_query("B", properties(custom__lineStyle=DASHED, custom__lineWidth=2))
-            .override_by_query("C", properties(custom__lineStyle={"fill": "dash", "dash": [2, 6]}, custom__lineWidth=1))
-            .override_by_query("D", properties(custom__lineStyle={"fill": "dash", "dash": [2, 6]}, custom__lineWidth=1))
+            .with_target(query(f"max by ({SERVED}) ({REFERENCE})", MODEL, "B"))
+            .with_target(query(f"max by ({SERVED}) ({REFERENCE} + {WOBBLE} / 100)", MODEL, "C"))
+            .with_target(query(f"max by ({SERVED}) (clamp_min({REFERENCE} - {WOBBLE} / 100, 0))", MODEL, "D"))
+            .override_by_query("B", beside())
+            .override_by_query("C", beside(2, 6, width=1))
+            .override_by_query("D", beside(2, 6, width=1))
         )
         .with_panel(
             lines(
@@ -118,11 +115,11 @@ def make() -> Dashboard:
             .with_target(
                 query(
                     f"max by ({SERVED}) ({recorded('llm_routing:share:$window', PAIR, ONE, offset='7d')})",
-                    f"{MODEL} a week ago",
+                    MODEL,
                     "B",
                 )
             )
-            .override_by_query("B", properties(custom__lineStyle=DASHED))
+            .override_by_query("B", beside())
         )
         .with_panel(
             lines(
@@ -146,8 +143,8 @@ def make() -> Dashboard:
                     "{{llm_routing_band}}",
                 )
             )
-            .with_target(query(edge, "{{llm_routing_band}} {{side}}", "B"))
-            .override_by_query("B", properties(custom__lineStyle=DASHED))
+            .with_target(query(edge, "{{llm_routing_band}}", "B"))
+            .override_by_query("B", beside())
         )
         .with_panel(
             number(
@@ -188,14 +185,14 @@ def make() -> Dashboard:
         .with_panel(
             lines(
                 "Time to the whole answer",
-                "Median and 95th percentile, by served model. Points are exemplars: they open the trace. A model that "
-                "took over and is slower, or much faster, explains what users report.",
+                "By served model; solid the median, dashed the 95th percentile. Points are exemplars and open the "
+                "trace. A model that took over and is slower, or much faster, explains what users report.",
                 "s",
                 THIRD,
             )
-            .with_target(query(quantile(0.5, "llm_routing_duration_seconds"), f"{MODEL} p50", exemplars=True))
-            .with_target(query(quantile(0.95, "llm_routing_duration_seconds"), f"{MODEL} p95", "B", exemplars=True))
-            .override_by_query("B", properties(custom__lineStyle=DASHED))
+            .with_target(query(quantile(0.5, "llm_routing_duration_seconds"), MODEL, exemplars=True))
+            .with_target(query(quantile(0.95, "llm_routing_duration_seconds"), MODEL, "B", exemplars=True))
+            .override_by_query("B", beside())
         )
         .with_panel(
             lines(
