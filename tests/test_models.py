@@ -197,6 +197,7 @@ SAME = [
     ("anthropic/claude-opus-4.6", "claude-opus-4-6"),
     ("GPT-4o", "gpt-4o"),
     ("openai/gpt-5", "gpt-5"),
+    ("@openai-prod/gpt-5", "gpt-5"),
     ("models/gemini-2.5-flash", "gemini-2.5-flash"),
     ("publishers/google/models/gemini-2.0-flash-001", "gemini-2.0-flash-001"),
     ("projects/p/locations/us-central1/publishers/google/models/gemini-2.0-flash", "google/gemini-2.0-flash"),
@@ -212,6 +213,7 @@ SAME = [
     ("gpt-35-turbo-0613", "gpt-3.5-turbo-0613"),
 ]
 DIFFERENT = [
+    ("@cf/meta/llama-3.1-8b-instruct", "meta/llama-3.1-8b-instruct"),
     ("gpt-5", "gpt-5-2025-08-07"),
     ("gpt-4.1", "gpt-4-1106-preview"),
     ("gpt-4", "gpt-4o"),
@@ -285,6 +287,8 @@ s3.us-east-1.amazonaws.com                 -
 storage.googleapis.com                     -
 localhost                                  -
 127.0.0.1:8080                             -
+127.0.0.1:11434                            ollama
+api.openai.com:11434                       openai
 ::1                                        -
 """
 

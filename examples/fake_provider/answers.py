@@ -10,6 +10,10 @@ RESOLVED = {
     "gpt-5-mini": "gpt-5-mini-2025-08-07",
     "claude-haiku-4-5": "claude-haiku-4-5-20251001",
     "auto": "claude-haiku-4-5-20251001",
+    "gemini-flash-latest": "gemini-3.8-flash-001",
+    "gemini-2.0-flash": "gemini-2.0-flash-001",
+    "mistral-small-latest": "mistral-small-2506",
+    "codestral-latest": "codestral-2508",
     "openrouter/auto": "claude-haiku-4-5-20251001",
 }
 """What an alias resolves to where a test says nothing else."""
@@ -31,8 +35,12 @@ class Answers:
     fallback_to: str | None = None
     """The model that Anthropic's server-side fallback turns to."""
     usage: dict[str, Any] = field(default_factory=dict)
+    call_tool: bool = False
+    """Ask for the first tool of the request, until a tool has answered."""
     service_tier: str | None = None
     system_fingerprint: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    """Members that a provider adds to OpenAI's format: to an answer, and to the last chunk of a stream."""
     gzip: bool = False
     fault: str | None = None
     """``drop stall error_event malformed truncated wrong_types status:N flaky:N``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fake_provider import sse
@@ -31,7 +32,8 @@ def usage(answers: Answers, model: Any) -> Any:
 
 def fallback_block(answers: Answers, model: Any) -> dict[str, Any]:
     """Return the content block that says that another model took over."""
-    return {"type": "fallback", "from": {"model": model}, "to": {"model": answers.fallback_to}}
+    trigger = {"type": "refusal", "category": None}
+    return {"type": "fallback", "from": {"model": model}, "to": {"model": answers.fallback_to}, "trigger": trigger}
 
 
 def message(body: dict[str, Any], model: Any, answers: Answers, number: int) -> dict[str, Any]:
@@ -40,13 +42,13 @@ def message(body: dict[str, Any], model: Any, answers: Answers, number: int) -> 
     if answers.fallback_to:
         content.insert(0, fallback_block(answers, model))
     document = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
-    document |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": usage(answers, model)}
+    document |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": usage(answers, model), **answers.more}
     return named(document, model, answers)
 
 
 def message_events(body: dict[str, Any], model: Any, answers: Answers, number: int) -> Iterator[tuple[str | None, Any]]:
     """Yield the events of a streamed message."""
-    start = {**message(body, model, answers, number), "content": [], "stop_reason": None}
+    start = {**message(body, model, replace(answers, more={}), number), "content": [], "stop_reason": None}
     if isinstance(start["usage"], dict):
         start["usage"] = {k: v for k, v in start["usage"].items() if k != "iterations"} | {"output_tokens": 1}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
@@ -65,7 +67,7 @@ def message_events(body: dict[str, Any], model: Any, answers: Answers, number: i
     events.append({"type": "content_block_stop", "index": index})
     delta = {"stop_reason": "end_turn", "stop_sequence": None}
     events.append({"type": "message_delta", "delta": delta, "usage": usage(answers, model)})
-    events.append({"type": "message_stop"})
+    events.append({"type": "message_stop", **answers.more})
     for event in events:
         yield event["type"], event
 
@@ -74,6 +76,16 @@ def completion(body: dict[str, Any], model: Any, answers: Answers, number: int) 
     """Return a legacy text completion."""
     document = {"id": f"compl_{number}", "type": "completion", "completion": text_of(body, answers)}
     return named({**document, "stop_reason": "stop_sequence"}, model, answers)
+
+
+def completion_events(
+    body: dict[str, Any], model: Any, answers: Answers, number: int
+) -> Iterator[tuple[str | None, Any]]:
+    """Yield the events of a streamed legacy completion, each with the text since the one before."""
+    whole = completion(body, model, answers, number)
+    for piece in pieces(whole["completion"], answers):
+        yield "completion", {**whole, "completion": piece, "stop_reason": None}
+    yield "completion", {**whole, "completion": ""}
 
 
 def failure(status: int) -> dict[str, Any]:
@@ -108,10 +120,13 @@ def answer(asked: Asked) -> Whole | Parts | None:
         counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
         batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "request_counts": counts}
         return Whole({**batch, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"})
+    error = ("error", failure(529))
     if path.endswith("/v1/complete"):
+        if body.get("stream") is True:
+            events = completion_events(body, model, answers, number)
+            return sse.stream(events, done=False, error=error, malformed="completion")
         return Whole(completion(body, model, answers, number))
     if body.get("stream") is True or path.endswith(":streamRawPredict"):
-        error = ("error", failure(529))
         return sse.stream(
             message_events(body, model, answers, number), done=False, error=error, malformed="message_delta"
         )

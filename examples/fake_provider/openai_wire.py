@@ -43,6 +43,21 @@ def pieces(text: str, answers: Answers) -> list[str]:
     return [text[i : i + size] for i in range(0, len(text), size)]
 
 
+def tool_calls(body: dict[str, Any], answers: Answers, number: int) -> list[dict[str, Any]]:
+    """Return the tool calls of the answer: of the tool that the request forces, or of the one that the test wants."""
+    functions = {tool["function"]["name"]: tool["function"] for tool in body.get("tools") or () if "function" in tool}
+    choice = body.get("tool_choice")
+    name = choice["function"]["name"] if isinstance(choice, dict) and "function" in choice else None
+    messages = body.get("messages") or [{}]
+    if name is None and answers.call_tool and functions and messages[-1].get("role") != "tool":
+        name = next(iter(functions))
+    if name not in functions:
+        return []
+    properties = functions[name].get("parameters", {}).get("properties") or {}
+    arguments = json.dumps({key: value_of(kind) for key, kind in properties.items()})
+    return [{"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}]
+
+
 def usage(answers: Answers) -> Any:
     """Return the usage of a completion."""
     if answers.fault == "wrong_types":
@@ -70,27 +85,37 @@ def named(document: dict[str, Any], model: Any, answers: Answers) -> dict[str, A
 
 def chat(body: dict[str, Any], model: Any, answers: Answers, number: int) -> dict[str, Any]:
     """Return a chat completion."""
-    message = {"role": "assistant", "content": text_of(body, answers), "refusal": None}
-    choices: Any = [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}]
+    message: dict[str, Any] = {"role": "assistant", "content": text_of(body, answers), "refusal": None}
+    reason = "stop"
+    if called := tool_calls(body, answers, number):
+        message, reason = {**message, "content": None, "tool_calls": called}, "tool_calls"
+    choices: Any = [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}]
     if answers.fault == "wrong_types":
         choices = None
     document = {"id": f"chatcmpl-{number}", "object": "chat.completion", "created": 1_760_000_000, "choices": choices}
-    return named({**document, "usage": usage(answers)}, model, answers)
+    return named({**document, "usage": usage(answers), **answers.more}, model, answers)
 
 
 def chat_events(body: dict[str, Any], model: Any, answers: Answers, number: int) -> Iterator[tuple[str | None, Any]]:
     """Yield the chunks of a streamed chat completion, as (event name, data)."""
     base = {"id": f"chatcmpl-{number}", "object": "chat.completion.chunk", "created": 1_760_000_000}
-    parts = pieces(text_of(body, answers), answers)
+    called = [{"index": i, **call} for i, call in enumerate(tool_calls(body, answers, number))]
+    if called:
+        delta: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": called}
+        yield None, named({**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, model, answers)
+    parts = [] if called else pieces(text_of(body, answers), answers)
     for i, part in enumerate(parts):
         name = answers.switch_to if answers.switch_to and i >= len(parts) / 2 else model
-        delta: dict[str, Any] = {"content": part, **({"role": "assistant"} if i == 0 else {})}
+        delta = {"content": part, **({"role": "assistant"} if i == 0 else {})}
         choices: Any = None if answers.fault == "wrong_types" else [{"index": 0, "delta": delta, "finish_reason": None}]
         yield None, named({**base, "choices": choices}, name, answers)
     name = answers.switch_to or model
-    yield None, named({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, name, answers)
+    reason = "tool_calls" if called else "stop"
+    last: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
     if (body.get("stream_options") or {}).get("include_usage"):
-        yield None, named({**base, "choices": [], "usage": usage(answers)}, name, answers)
+        yield None, named({**base, **last}, name, answers)
+        last = {"choices": [], "usage": usage(answers)}
+    yield None, named({**base, **last, **answers.more}, name, answers)
 
 
 def completion(body: dict[str, Any], model: Any, answers: Answers, number: int) -> dict[str, Any]:
@@ -108,6 +133,7 @@ def completion_events(
     for part in pieces(text_of(body, answers), answers):
         choices = [{"index": 0, "text": part, "finish_reason": None, "logprobs": None}]
         yield None, named({**base, "choices": choices}, model, answers)
+    yield None, named({**base, "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}, model, answers)
 
 
 def embeddings(body: dict[str, Any], model: Any, answers: Answers) -> dict[str, Any]:
@@ -136,11 +162,17 @@ def response(body: dict[str, Any], model: Any, answers: Answers, number: int, st
         "instructions": None,
         "metadata": {},
         "output": [message] if done else [],
+        "max_output_tokens": None,
         "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
         "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
         "tools": [],
         "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
         "usage": ("many" if answers.fault == "wrong_types" else {**read, **details}) if done else None,
     }
     return named(document, model, answers)

@@ -9,12 +9,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fake_provider import anthropic_wire, bedrock_wire, openai_wire
+from fake_provider import (
+    anthropic_wire,
+    bedrock_wire,
+    cohere_wire,
+    gemini_wire,
+    groq_wire,
+    huggingface_wire,
+    mistral_wire,
+    ollama_wire,
+    openai_wire,
+    openrouter_wire,
+    portkey_wire,
+    replicate_wire,
+    together_wire,
+    voyage_wire,
+    watsonx_wire,
+    writer_wire,
+)
 
 if TYPE_CHECKING:
     from fake_provider.wire import Asked
 
-WIRES = (bedrock_wire, anthropic_wire, openai_wire)
+WIRES = (
+    portkey_wire,
+    together_wire,
+    writer_wire,
+    voyage_wire,
+    bedrock_wire,
+    cohere_wire,
+    gemini_wire,
+    huggingface_wire,
+    ollama_wire,
+    groq_wire,
+    mistral_wire,
+    openrouter_wire,
+    replicate_wire,
+    watsonx_wire,
+    anthropic_wire,
+    openai_wire,
+)
 
 
 def of(asked: Asked) -> Any:

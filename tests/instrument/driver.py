@@ -42,8 +42,14 @@ class Driver:
     # Of streams
     halfway = match
     """The match of a stream that is left after two items."""
+    unnamed: str | None = None
+    """What a stream's served model is where the answer names none: the choice of a router in the SDK."""
+    unread = "unreported"
+    """The match of a stream that is never read; another one where the SDK reads its beginning by itself."""
     lazy = False
     """The SDK sends the request when the first item of the stream is asked for."""
+    drops = True
+    """The stream is gone once the application has dropped it; else the SDK holds it for a while."""
     closes = True
     """The stream can be closed."""
     enters = True
@@ -73,7 +79,7 @@ class Driver:
     async def items(self, stream, limit=None):
         """Read at most ``limit`` items; return how many came."""
         read = 0
-        async for _ in each(stream):
+        async for _ in each(stream, is_async=getattr(self, "is_async", True)):
             read += 1
             if read == limit:
                 break
@@ -90,8 +96,9 @@ async def settled(value):
     return await value if inspect.isawaitable(value) else value
 
 
-async def each(stream):
-    if hasattr(stream, "__aiter__"):
+async def each(stream, *, is_async=True):
+    """Yield what a stream of either kind yields; ``is_async`` decides where another library's wrapper has both."""
+    if hasattr(stream, "__aiter__") and (is_async or not hasattr(stream, "__iter__")):
         async for item in stream:
             yield item
     else:

@@ -30,11 +30,17 @@ def test_the_beta_is_a_call_like_any_other(client, telemetry):
     assert [c["gen_ai.response.model"] for c in telemetry.counted()] == [SERVED] * 2
 
 
-def test_legacy_completions(client, telemetry):
+@pytest.mark.parametrize("stream", [False, True])
+def test_legacy_completions(client, telemetry, stream):
     if not hasattr(client, "completions"):
         pytest.skip("this anthropic has no legacy completions")
-    client.completions.create(model="claude-2.1", max_tokens_to_sample=9, prompt="hello")
-    assert telemetry.one()["gen_ai.operation.name"] == "text_completion"
+    result = client.completions.create(model="claude-2.1", max_tokens_to_sample=9, prompt="hello", stream=stream)
+    if stream:
+        assert len(list(result)) > 2
+    counted = telemetry.one()
+    assert counted["gen_ai.operation.name"] == "text_completion"
+    assert counted["gen_ai.response.model"] == "claude-2.1"
+    assert telemetry.span().attributes["gen_ai.response.finish_reasons"] == ("stop_sequence",)
 
 
 def test_stream_helper(client, telemetry):
@@ -84,12 +90,28 @@ def test_cached_input_is_part_of_the_input(client, telemetry, provider):
 def test_a_server_side_fallback_is_what_served(client, telemetry, provider, stream):
     provider.answers(model="claude-opus-4-8", fallback_to="claude-sonnet-5")
     result = client.beta.messages.create(**{**ARGUMENTS, "model": "claude-opus-4-8"}, stream=stream)
-    if stream:
-        list(result)
+    blocks = [event.content_block for event in result if event.type == "content_block_start"] if stream else []
     counted = telemetry.one()
     assert (counted["gen_ai.response.model"], counted["llm_routing.served.source"]) == ("claude-sonnet-5", "trace")
     assert counted["llm_routing.match"] == "substituted"
     assert telemetry.span().attributes["llm_routing.fallback"] is True
+    fallback = (blocks if stream else result.content)[0]
+    if hasattr(anthropic.types.beta, "BetaFallbackBlock"):  # the fake provider speaks as the SDK's types say
+        assert type(fallback) is anthropic.types.beta.BetaFallbackBlock
+        assert fallback.trigger.type == "refusal"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_openrouters_metadata_is_evidence(client, telemetry, provider, stream):
+    attempts = [{"model": "anthropic/claude-haiku-4-5-20251001", "provider": "Anthropic", "status": 200}]
+    provider.answers(more={"openrouter_metadata": {"requested": "claude-haiku-4-5", "attempts": attempts}})
+    result = client.messages.create(**ARGUMENTS, stream=stream)
+    if stream:
+        list(result)
+    counted = telemetry.one()
+    assert counted["gen_ai.response.model"] == "anthropic/claude-haiku-4-5-20251001"
+    assert counted["llm_routing.served.source"] == "trace"
+    assert telemetry.span().attributes["llm_routing.gateway"] == "openrouter"
 
 
 def platform(name, provider):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 
 import pytest
@@ -123,3 +124,84 @@ def test_spans_of_other_kinds_are_left_alone(telemetry, tracer):
         pass
     [span] = telemetry.exporter.get_finished_spans()
     assert dict(span.attributes) == {"http.route": "/"}
+
+
+def test_a_span_that_says_what_it_is_after_its_start_is_the_calls_span(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    with tracer.start_as_current_span("component") as span:
+        span.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"})
+        driver.client.chat.completions.create(**driver.arguments())
+    assert telemetry.one()["gen_ai.response.model"] == driver.served
+    assert telemetry.span().name == "component"
+
+
+def test_a_chat_span_is_not_the_span_of_an_embedding_inside_it(telemetry, tracer, provider):
+    driver = OpenAIChat(provider.url)
+    with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):
+        driver.client.embeddings.create(model="text-embedding-3-small", input="x")
+    [counted] = [c for c in telemetry.counted() if c["gen_ai.operation.name"] == "embeddings"]
+    assert counted["gen_ai.response.model"] == "text-embedding-3-small"
+    [embeddings] = [s for s in telemetry.spans if s.attributes["gen_ai.operation.name"] == "embeddings"]
+    assert embeddings.instrumentation_scope.name == "otel_llm_routing"
+
+
+def test_what_the_evidence_says_stays_when_the_spans_owner_writes_the_requested_model_over_it(
+    telemetry, tracer, provider
+):
+    driver = OpenAIChat(provider.url)
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"}
+    with tracer.start_as_current_span("chat gpt-5", attributes=attributes) as span:
+        driver.client.chat.completions.create(**driver.arguments())
+        span.set_attribute("gen_ai.response.model", "gpt-5")
+        span.set_attributes({"gen_ai.response.model": "gpt-5", "theirs": 1})
+    assert telemetry.span().attributes["gen_ai.response.model"] == driver.served
+    assert telemetry.span().attributes["theirs"] == 1
+
+
+@pytest.fixture
+def unseen(telemetry):
+    """Make a framework's span as its callbacks do: never current, and saying what it is when it ends."""
+    tracer = telemetry.tracer_provider.get_tracer("openinference.instrumentation.some_framework")
+
+    def around(act, *, model, provider, **more):
+        span = contextvars.Context().run(tracer.start_span, "model", **more)  # in a task of its own
+        act()
+        parameters = json.dumps({"model": model})
+        span.set_attributes({"openinference.span.kind": "LLM", "llm.provider": provider})
+        span.set_attributes({"llm.model_name": model, "llm.invocation_parameters": parameters})
+        span.end()
+
+    return around
+
+
+@pytest.mark.parametrize("provider_name", ["openai", "azure", "elsewhere"])
+def test_a_span_that_nothing_connects_with_the_call_inside_it_is_not_counted(
+    telemetry, provider, unseen, provider_name
+):
+    driver = OpenAIChat(provider.url)
+    unseen(lambda: driver.client.chat.completions.create(**driver.arguments()), model="gpt-5", provider=provider_name)
+    [counted] = telemetry.counted()
+    assert (counted["gen_ai.provider.name"], counted["gen_ai.response.model"]) == ("openai", driver.served)
+
+
+def test_a_span_for_another_model_than_the_calls_inside_it_is_counted(telemetry, provider, unseen):
+    driver = OpenAIChat(provider.url)
+    unseen(lambda: driver.client.chat.completions.create(**driver.arguments()), model="llama-4", provider="elsewhere")
+    assert sorted(c["gen_ai.response.model"] for c in telemetry.counted()) == [driver.served, "llama-4"]
+
+
+def test_a_span_beside_which_another_request_makes_a_call_is_counted(telemetry, tracer, provider, unseen):
+    driver = OpenAIChat(provider.url)
+
+    def another_request():
+        with tracer.start_as_current_span("GET /"):
+            driver.client.chat.completions.create(**driver.arguments())
+
+    unseen(another_request, model="gpt-5", provider="elsewhere")
+    assert sorted(c["gen_ai.provider.name"] for c in telemetry.counted()) == ["elsewhere", "openai"]
+
+
+def test_a_providers_other_name_is_counted_under_its_own(telemetry, tracer):
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.system": "mistralai", "gen_ai.request.model": "m"}
+    tracer.start_span("chat", attributes=attributes).end()
+    assert telemetry.counted()[0]["gen_ai.provider.name"] == "mistral_ai"

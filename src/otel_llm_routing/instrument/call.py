@@ -7,6 +7,7 @@ instrumentation). An adopted span is written whenever the evidence changes, sinc
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, get_current
@@ -23,12 +24,12 @@ from opentelemetry.trace import (
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
-from otel_llm_routing.instrument.context import CALL, spans_suppressed, suppressed
+from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import UNREPORTED, clean_model, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.trace import Tracer
 
@@ -46,6 +47,7 @@ class CallRequest:
     __slots__ = (
         "address",
         "input_size",
+        "kind",
         "late_span",
         "model",
         "native_span",
@@ -55,6 +57,7 @@ class CallRequest:
         "provider",
         "read",
         "service_tier",
+        "since",
         "stream",
         "surface",
     )
@@ -71,6 +74,10 @@ class CallRequest:
         self.input_size = 0
         """Characters of the request's text."""
         self.service_tier: str | None = None
+        self.kind: str | None = None
+        """What the requested identifier is, where the request says more than the identifier: that it is routed."""
+        self.since: float | None = None
+        """When the call began, by ``time.perf_counter``, where it is known to be one only later."""
         self.surface: str | None = None
         """The surface the call itself names."""
         self.native_span = False
@@ -144,6 +151,7 @@ class Call:
         "input_tokens",
         "kind",
         "output_tokens",
+        "outside",
         "parsing",
         "reading",
         "request",
@@ -156,6 +164,7 @@ class Call:
 
     def __init__(self, tracker: Tracker, request: CallRequest, context: Context) -> None:
         self._tracker = tracker
+        outside = context
         self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
         self._first: float | None = None
         self.request = request
@@ -176,14 +185,16 @@ class Call:
         self.output_tokens = 0
         self.details: dict[str, Any] = {}
         """Span attributes read from the response."""
-        self.kind = kind_of(request.model, request.provider) if request.model else "unknown"
+        self.kind = request.kind or (kind_of(request.model, request.provider) if request.model else "unknown")
         current = get_current_span(context)
         processor = tracker.processor
         root = processor.local_root(current)
         self.surface, self.surface_source = tracker.surfaces.resolve(
             context, getattr(root, "name", None), getattr(root, "attributes", None), request.surface
         )
-        self._began = time.perf_counter()
+        processor.note_call(root, request)
+        now = time.perf_counter()
+        self._began = now if request.since is None else min(request.since, now)
         adopted = processor.span_of_this_call(current, request)
         self.span: Span = INVALID_SPAN if adopted is None else adopted
         self._owned = self._pending = False
@@ -192,12 +203,17 @@ class Call:
         else:
             self._pending = request.native_span or request.late_span
             processor.expect_late(self if request.late_span else None)
-            self._owned = not self._pending and not spans_suppressed(context)
+            self._owned = not self._pending
         if self._owned:
             name = f"{request.operation} {request.model}" if request.model else request.operation
-            self.span = tracker.tracer.start_span(name, context, SpanKind.CLIENT, self._start_attributes())
+            start = None if request.since is None else time.time_ns() - int((now - self._began) * 1e9)
+            self.span = tracker.tracer.start_span(
+                name, context, SpanKind.CLIENT, self._start_attributes(), start_time=start
+            )
             context = set_span_in_context(self.span, context)
         self.context = Context({**context, CALL: self})
+        self.outside = outside
+        """The context around the call, for what the SDK does there that is no part of it."""
 
     # What an adapter reports ------------------------------------------------------------------------------------
 
@@ -226,10 +242,24 @@ class Call:
         if not self._owned:
             self.write()
 
-    def first_chunk(self) -> None:
-        """Say that a part of the streamed answer has arrived."""
+    def sent_to(self, provider: str, address: str | None, port: int | None) -> None:
+        """Say whom the call goes to, where that is known only once it is under way."""
+        request = self.request
+        request.provider, request.address, request.port = provider, address, port
+        if request.kind is None and request.model is not None:
+            self.kind = kind_of(request.model, provider)
+        if self._owned:
+            attributes: dict[str, Any] = {semconv.PROVIDER: provider}
+            if address is not None:
+                attributes[semconv.SERVER_ADDRESS] = address
+                if port is not None:
+                    attributes[semconv.SERVER_PORT] = port
+            self.span.set_attributes(attributes)
+
+    def first_chunk(self, at: float | None = None) -> None:
+        """Say that a part of the streamed answer has arrived: now, or at a time by ``time.perf_counter``."""
         if self._first is None:
-            self._first = time.perf_counter() - self._began
+            self._first = max(0.0, (time.perf_counter() if at is None else at) - self._began)
 
     @property
     def ended(self) -> bool:
@@ -257,7 +287,8 @@ class Call:
         else:
             return None, served.NONE, UNREPORTED
         overwritten = request.overwrites_body or self.gateway in served.OVERWRITING_GATEWAYS
-        return model, source, served.match(request.model, request.provider, model, source, overwritten=overwritten)
+        match = served.match(request.model, request.provider, model, source, overwritten=overwritten, kind=request.kind)
+        return model, source, match
 
     def write(self) -> None:
         """Write this project's attributes, and the models, to a span that somebody else opened."""
@@ -312,8 +343,11 @@ class Call:
 
     # The end -----------------------------------------------------------------------------------------------------
 
-    def end(self, error: BaseException | None = None) -> None:
-        """End the call and count it; the first of several ends counts. Never raises."""
+    def end(self, error: BaseException | str | None = None) -> None:
+        """End the call and count it; the first of several ends counts. Never raises.
+
+        ``error`` is what the application got, or the name that the provider gives to a failure that raises nothing.
+        """
         try:
             self._open.pop()
         except IndexError:
@@ -323,11 +357,11 @@ class Call:
         except Exception:  # noqa: BLE001
             swallowed("end a call")
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | str | None) -> None:
         seconds = time.perf_counter() - self._began
         request, span, tracker = self.request, self.span, self._tracker
         model, source, match = self.decide()
-        error_type = None if error is None else type(error).__qualname__
+        error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
         context = None
         if span.is_recording():
             attributes = self._ours(source, match)
@@ -341,6 +375,8 @@ class Call:
                 attributes[semconv.ERROR_TYPE] = error_type
                 span.set_status(Status(StatusCode.ERROR))
             span.set_attributes(attributes)
+            if model is not None and not self._owned:
+                keep_attribute(span, semconv.RESPONSE_MODEL, model)
             if span.get_span_context().trace_flags.sampled:
                 context = set_span_in_context(span, Context())
         if self._owned:
@@ -368,3 +404,14 @@ class Call:
                 context,
             )
         )
+
+
+def keep_attribute(span: Span, name: str, value: str) -> None:
+    """Keep what the evidence says on a span whose owner, when it ends it, may write the requested model there."""
+    plain = span.set_attributes
+
+    def set_attributes(attributes: Mapping[str, Any]) -> None:
+        plain({**attributes, name: value} if name in attributes else attributes)
+
+    with suppress(AttributeError):  # a span of another SDK, that takes no attributes
+        span.set_attributes = set_attributes  # type: ignore[method-assign]

@@ -13,14 +13,8 @@ CALL = create_key("llm_routing.call")
 """The call that is being made."""
 
 _SUPPRESS = "suppress_instrumentation"
-_SUPPRESS_LLM = "suppress_language_model_instrumentation"  # OpenLLMetry sets it inside its framework spans
 
 
 def suppressed(context: Context) -> bool:
     """Say whether instrumentation is switched off here."""
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS))
-
-
-def spans_suppressed(context: Context) -> bool:
-    """Say whether somebody around this call makes its span and wants no other."""
-    return bool(context.get(_SUPPRESS_LLM))

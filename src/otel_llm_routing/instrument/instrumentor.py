@@ -96,6 +96,7 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
         _state.update(tracker=None)
         _processor.tracker = None
         _processor.adapted_providers.clear()
+        _processor.adapted_scopes.clear()
         while _active:
             _active.popitem()[1].uninstrument()
 
@@ -110,5 +111,6 @@ def _hook(sdk: Sdk, module: Any) -> None:
         _active[sdk] = adapter
         adapter.instrument(tracker, module)
         _processor.adapted_providers.update(adapter.providers())
+        _processor.adapted_scopes.update(adapter.scopes())
     except Exception:  # noqa: BLE001
         swallowed(f"hook {sdk.name}")

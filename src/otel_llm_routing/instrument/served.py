@@ -33,8 +33,12 @@ GATEWAY_PREFIXES: tuple[tuple[bytes, str], ...] = (
     (b"x-portkey-", "portkey"),
     (b"ngrok-aig-", "ngrok"),
 )
-# Headers by which a gateway says that it answered from its cache, with the value that says so.
-CACHE_HEADERS: dict[bytes, bytes] = {b"cf-aig-cache-status": b"hit", b"x-portkey-cache-status": b"hit"}
+# Headers by which a gateway says that it answered from its cache, with the values that say so.
+# Sources: Cloudflare AI Gateway documentation, "Caching"; Portkey documentation, "Response Schema".
+CACHE_HEADERS: dict[bytes, frozenset[bytes]] = {
+    b"cf-aig-cache-status": frozenset({b"hit"}),
+    b"x-portkey-cache-status": frozenset({b"hit", b"semantic hit"}),
+}
 # Headers that count attempts before the one that answered: more than this many means a fallback.
 ATTEMPT_HEADERS: dict[bytes, int] = {
     b"x-litellm-attempted-fallbacks": 0,
@@ -75,18 +79,27 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
                 found.model, strength = model, rank
             found.gateway = found.gateway or gateway
         elif name in CACHE_HEADERS:
-            found.cached = found.cached or value.strip().lower() == CACHE_HEADERS[name]
+            found.cached = found.cached or value.strip().lower() in CACHE_HEADERS[name]
         elif name in ATTEMPT_HEADERS:
             text = value.strip()
             found.fallback = found.fallback or (text.isdigit() and int(text[:9]) > ATTEMPT_HEADERS[name])
     return found
 
 
-def match(requested: str | None, provider: str, served: str | None, source: str, *, overwritten: bool) -> str:
+def match(
+    requested: str | None,
+    provider: str,
+    served: str | None,
+    source: str,
+    *,
+    overwritten: bool,
+    kind: str | None = None,
+) -> str:
     """Say how ``served`` relates to ``requested``.
 
-    ``overwritten`` says that whoever wrote the body is known to put the requested name there.
+    ``overwritten`` says that whoever wrote the body is known to put the requested name there; ``kind`` is that of the
+    request, where it is not what the requested identifier alone says.
     """
     if served is not None and source == BODY and overwritten:
         return UNCONFIRMED
-    return models.match(requested, provider, served)
+    return models.match(requested, provider, served, kind)

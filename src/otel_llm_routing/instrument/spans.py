@@ -10,8 +10,9 @@ Three questions are answered here, from the spans alone:
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 from weakref import WeakSet, ref
 
 from opentelemetry.context import Context, get_current
@@ -21,10 +22,11 @@ from opentelemetry.trace import SpanKind, get_current_span
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
+from otel_llm_routing.instrument.call import EMBEDDINGS
 from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
-from otel_llm_routing.models import kind_of, match
+from otel_llm_routing.models import kind_of, match, provider_name, same_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,18 +40,40 @@ NATIVE_SCOPE = "com.anthropic.sdk.python"
 LATE_SCOPE = "opentelemetry.instrumentation.openai.v1"
 """OpenLLMetry opens its span for the OpenAI Responses API only after the call has returned."""
 
-LATER_SCOPES = (NATIVE_SCOPE, LATE_SCOPE, "openinference.instrumentation")
-"""Scopes whose spans say only after their start what they are."""
+LATER_SCOPES = (
+    NATIVE_SCOPE,
+    LATE_SCOPE,
+    "openinference.instrumentation",
+    "mistralai_sdk_tracer",  # the mistralai SDK's own, 1.11 and later
+    "opentelemetry.instrumentation.langchain",  # OpenLLMetry's
+    "opentelemetry.instrumentation.llamaindex",
+)
+"""Scopes whose spans say only after their start what they are, and may not be current."""
+
+MAX_CALLS = 1024
+"""Calls that are remembered, the latest, for the framework spans around them that end after them."""
+
+
+class _Started(NamedTuple):
+    """That a call was started, for the spans around it that nothing else connects with it."""
+
+    at: int
+    """In nanoseconds since the epoch, as spans have it."""
+    root: int
+    model: str | None
+    embeds: bool
 
 
 class _Node:
     """A live model span of this execution context, and the one around it."""
 
-    __slots__ = ("covered", "outer", "own", "parent", "span", "suppressed")
+    __slots__ = ("covered", "outer", "own", "parent", "root", "span", "suppressed")
 
-    def __init__(self, span: SDKSpan, outer: _Node | None) -> None:
+    def __init__(self, span: SDKSpan, outer: _Node | None, root: int) -> None:
         self.span = ref(span)
         self.outer = outer
+        self.root = root
+        """Of the piece of work that it is part of: see ``_work``."""
         self.own = span.get_span_context().span_id
         self.parent = span.parent.span_id if span.parent is not None else 0
         self.covered = False
@@ -74,8 +98,11 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         """Some tracer provider has this processor."""
         self.adapted_providers: set[str] = set()
         """Providers whose SDK an adapter has hooked: their calls are counted there, not from spans."""
+        self.adapted_scopes: set[str] = set()
+        """Scopes of spans that an SDK opens itself for calls that its adapter counts, if only after they have ended."""
         self._attached: WeakSet[Any] = WeakSet()
         self._roots: dict[int, SDKSpan] = {}
+        self._started: deque[_Started] = deque(maxlen=MAX_CALLS)
         self._nodes: dict[int, _Node] = {}
 
     # SpanProcessor -----------------------------------------------------------------------------------------------
@@ -135,21 +162,29 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         here = current.get_span_context().span_id if current.is_recording() else 0
         node = _innermost.get()
         # By id, as instrumentations put wrappers of their spans into the context.
-        if here in self._nodes and (node is None or node.live() is None):
-            node = self._nodes[here]
+        if here in self._nodes:
+            if node is None or node.live() is None:
+                node = self._nodes[here]
+        elif _is_model_span(current):
+            # A span of any scope that has said what it is since its start.
+            node = self._nodes[here] = _Node(current, node, _work(self.local_root(current)))
         while node is not None:
             span = node.live()
             if span is not None and not node.covered and (here in (node.own, node.parent) or found is not None):
-                attributes = span.attributes or {}
-                asked = attributes.get(semconv.REQUEST_MODEL)
-                if operation_of(attributes) is not None and (
-                    asked is None or request.model is None or asked == request.model
-                ):
+                operation = operation_of(span.attributes or {})
+                if operation is None:
+                    node.covered = True  # should it turn out to be a model span: this call is made inside
+                elif _asks_for(span, operation, request):
                     node.covered = True
                     if found is None:
                         found = span
             node = node.outer
         return found
+
+    def note_call(self, root: SDKSpan | None, request: CallRequest) -> None:
+        """Remember that a call starts, as framework spans around it may not be found from here."""
+        embeds = request.operation == EMBEDDINGS
+        self._started.append(_Started(time.time_ns(), _work(root), request.model, embeds))
 
     def expect_late(self, call: Call | None) -> None:
         """Note a call without a span, for an instrumentation that will open one when it has returned."""
@@ -180,7 +215,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         outer = _innermost.get()
         while outer is not None and outer.live() is None:
             outer = outer.outer
-        node = _Node(span, outer)
+        node = _Node(span, outer, _work(self._roots.get(own)))
         node.suppressed = suppressed(context)
         call = cast("Call | None", context.get(CALL))
         if call is None or call.ended:
@@ -196,8 +231,27 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             root = self.local_root(get_current_span(context)) or span
             surface, source = self.tracker.surfaces.resolve(context, root.name, root.attributes)
             span.set_attributes({semconv.SURFACE: surface, semconv.SURFACE_SOURCE: source})
+        if name in self.adapted_scopes:
+            node.covered = True
         self._nodes[own] = node
         _innermost.set(node)
+
+    def _repeats_a_call(self, span: ReadableSpan, node: _Node, operation: str, requested: str | None) -> bool:
+        """Say whether an adapter's call started while ``span`` lasted, in the same piece of work, for the same model.
+
+        Callbacks of asynchronous frameworks run in tasks and threads of their own, from which nothing reaches the call.
+        """
+        for call in reversed(self._started):
+            if span.start_time is None or call.at < span.start_time:
+                return False
+            if (
+                call.root == node.root
+                and call.embeds is (operation == EMBEDDINGS)
+                and (requested is None or call.model is None or same_model(requested, call.model))
+                and (span.end_time is None or call.at <= span.end_time)
+            ):
+                return True
+        return False
 
     def _count(self, tracker: Tracker, span: ReadableSpan, node: _Node) -> None:
         attributes = span.attributes or {}
@@ -209,10 +263,10 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             if outer.live() is not None:
                 outer.covered = True
             outer = outer.outer
-        provider = _text(attributes, *PROVIDER_NAMES) or "unknown"
-        if provider in self.adapted_providers:
-            return
+        provider = provider_name(_text(attributes, *PROVIDER_NAMES)) or "unknown"
         requested, reported = models_of(attributes)
+        if provider in self.adapted_providers or self._repeats_a_call(span, node, operation, requested):
+            return
         source = served.NONE if reported is None else served.BODY
         seconds = 0.0
         if span.start_time is not None:
@@ -233,6 +287,33 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         read = attributes.get(semconv.INPUT_TOKENS, attributes.get("llm.token_count.prompt"))
         written = attributes.get(semconv.OUTPUT_TOKENS, attributes.get("llm.token_count.completion"))
         tracker.recorder.record((key, 0, _count_of(read), _count_of(written), seconds, None, None))
+
+
+def _work(root: SDKSpan | None) -> int:
+    """Return the id of the piece of work that a local root stands for; 0 where it is only a framework's own span.
+
+    Such a span may not be current, so that the calls inside it have another root, or none.
+    """
+    if root is None:
+        return 0
+    scope = root.instrumentation_scope
+    return 0 if scope is not None and scope.name.startswith(LATER_SCOPES) else root.get_span_context().span_id
+
+
+def _is_model_span(span: Span) -> TypeGuard[SDKSpan]:
+    """Say whether ``span`` is somebody else's span of a model call."""
+    if not isinstance(span, SDKSpan) or not span.is_recording() or operation_of(span.attributes or {}) is None:
+        return False
+    scope = span.instrumentation_scope
+    return scope is None or scope.name != semconv.SCOPE
+
+
+def _asks_for(span: SDKSpan, operation: str, request: CallRequest) -> bool:
+    """Say whether a model span asks for what ``request`` asks for."""
+    asked = (span.attributes or {}).get(semconv.REQUEST_MODEL)
+    return (operation == EMBEDDINGS) is (request.operation == EMBEDDINGS) and (
+        asked is None or request.model is None or asked == request.model
+    )
 
 
 def _text(attributes: Mapping[str, Any], *names: str) -> str | None:

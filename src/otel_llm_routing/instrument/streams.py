@@ -32,8 +32,13 @@ MAX_HELD = 1 << 20
 """Bytes of one body, or of one event, that are held while they pass; a longer one is not read."""
 
 
-def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generator[Any, Any, Any]:
-    """Yield what ``inner`` yields, tell ``call`` of each item, and end it when ``inner`` ends."""
+def items(
+    inner: Generator[Any, Any, Any], call: Call, read: Reader, *, resumes: bool = False
+) -> Generator[Any, Any, Any]:
+    """Yield what ``inner`` yields, tell ``call`` of each item, and end it when ``inner`` ends.
+
+    A stream that ``resumes`` can be iterated again from where it was left: leaving it does not end the call.
+    """
     call.reading = True
     try:
         for item in inner:
@@ -42,7 +47,8 @@ def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generato
             yield item
             call.reading = True
     except GeneratorExit:
-        call.end()  # the consumer stopped: that is no error
+        if not resumes:
+            call.end()  # the consumer stopped: that is no error
         raise
     except BaseException as error:
         call.end(error)
@@ -54,7 +60,9 @@ def items(inner: Generator[Any, Any, Any], call: Call, read: Reader) -> Generato
         inner.close()
 
 
-async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader) -> AsyncGenerator[Any, Any]:
+async def async_items(
+    inner: AsyncGenerator[Any, Any], call: Call, read: Reader, *, resumes: bool = False
+) -> AsyncGenerator[Any, Any]:
     """Yield what ``inner`` yields, as ``items`` does."""
     call.reading = True
     try:
@@ -64,7 +72,8 @@ async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader)
             yield item
             call.reading = True
     except GeneratorExit:
-        call.end()
+        if not resumes:
+            call.end()
         raise
     except BaseException as error:
         call.end(error)
@@ -78,26 +87,26 @@ async def async_items(inner: AsyncGenerator[Any, Any], call: Call, read: Reader)
 
 def observed(inner: Any, call: Call, read: Reader) -> Any:
     """Return a generator of ``inner``'s kind that yields what it yields; dropped unread, it ends ``call`` as well."""
-    dropped = _Dropped(call)
+    dropped = Dropped(call)
     if hasattr(inner, "__anext__"):
         return _async_until_dropped(async_items(inner, call, read), dropped)
     return _until_dropped(items(inner, call, read), dropped)
 
 
-class _Dropped:
-    """Ends a call when the generator that holds this is gone, whether it was ever started or not."""
+class Dropped:
+    """Ends a call when the stream that holds this is gone, whether its reading was ever started or not."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("call",)
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self.call = call
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            self._call.end()
+            self.call.end()
 
 
-def _until_dropped(inner: Generator[Any, Any, Any], dropped: _Dropped) -> Generator[Any, Any, Any]:  # noqa: ARG001
+def _until_dropped(inner: Generator[Any, Any, Any], dropped: Dropped) -> Generator[Any, Any, Any]:  # noqa: ARG001
     yield from inner
 
 
@@ -129,7 +138,16 @@ def _steps(inner: Generator[Any, Any, Any], context: Context) -> Generator[Any, 
                 detach(token)
             yield item
     finally:
-        inner.close()
+        token = attach(context)
+        try:
+            inner.close()
+        finally:
+            detach(token)
+
+
+def in_context(inner: Any, context: Context) -> Any:
+    """Return a generator of ``inner``'s kind that runs each of its steps in ``context``."""
+    return _async_steps(inner, context) if hasattr(inner, "__anext__") else _steps(inner, context)
 
 
 async def lazy_async_items(
@@ -158,15 +176,18 @@ async def _async_steps(inner: AsyncGenerator[Any, Any], context: Context) -> Asy
                 item = await anext(inner)
             except StopAsyncIteration:
                 return
+            except GeneratorExit:
+                if get_current() is not context:
+                    before = get_current()  # closed from wherever: there is nothing to take back
+                raise
             finally:
-                if get_current() is context:
-                    attach(before)
+                attach(before)  # also where the step has left a context of its own, as a span around a ``yield`` does
             yield item
     finally:
         await inner.aclose()
 
 
-async def _async_until_dropped(inner: AsyncGenerator[Any, Any], dropped: _Dropped) -> AsyncGenerator[Any, Any]:  # noqa: ARG001
+async def _async_until_dropped(inner: AsyncGenerator[Any, Any], dropped: Dropped) -> AsyncGenerator[Any, Any]:  # noqa: ARG001
     try:
         async for item in inner:
             yield item

@@ -15,9 +15,11 @@ _CACHE_SIZE = 4096
 
 # A model named by its place in a cloud: `projects/p/locations/l/publishers/google/models/x` (Vertex AI), and the
 # Bedrock ARNs that spell out a model. Other Bedrock ARNs (prompt routers, application profiles) hide what is behind.
+# Portkey: `@slug/model`, where the slug names an integration; `@cf/` and `@hf/` are part of Workers AI's own names.
 _RESOURCE = re.compile(
     r"(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/[^/]+/models/"
-    r"|arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:(?:foundation-model|inference-profile)/)(?=.)"
+    r"|arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:(?:foundation-model|inference-profile)/"
+    r"|@(?!(?:cf|hf)/)[a-z0-9][a-z0-9._-]*/)(?=.)"
 )
 # `4.6` and `4-6`: a dot between digits is the dash other APIs write.
 _VERSION_DOT = re.compile(r"(?<=\d)\.(?=\d)")
@@ -35,6 +37,7 @@ class _Providers:
     names: dict[str, str]
     """Every spelling of a provider's name -> its GenAI name."""
     hosts: tuple[tuple[re.Pattern[str], str], ...]
+    ports: dict[str, str]
     prefix: re.Pattern[str]
     """What may stand before an identifier without being part of it."""
 
@@ -44,17 +47,21 @@ def _providers() -> _Providers:
     data = json.loads(files(__package__).joinpath("providers.json").read_text("utf-8"))
     names: dict[str, str] = {}
     hosts: list[tuple[re.Pattern[str], str]] = []
+    ports: dict[str, str] = {}
     prefixes: set[str] = set(data["prefixes"])
     for entry in data["providers"]:
         name = entry["name"]
         names.update(dict.fromkeys([name, *entry.get("aliases", ())], name))
         prefixes.update(entry.get("prefixes", ()))
         hosts.extend((_host_pattern(host), name) for host in entry["hosts"])
+        ports.update(dict.fromkeys(map(str, entry.get("ports", ())), name))
     # Longest first: of `bedrock/converse/` and `bedrock/`, the first must win.
     slashed = "|".join(re.escape(prefix) for prefix in sorted(prefixes, key=len, reverse=True))
     regions = "|".join(map(re.escape, data["bedrock"]["regions"]))
     vendors = "|".join(map(re.escape, data["bedrock"]["vendors"]))
-    return _Providers(names, tuple(hosts), re.compile(rf"(?:{slashed}|(?:(?:{regions})\.)?(?:{vendors})\.)(?=.)"))
+    return _Providers(
+        names, tuple(hosts), ports, re.compile(rf"(?:{slashed}|(?:(?:{regions})\.)?(?:{vendors})\.)(?=.)")
+    )
 
 
 def _host_pattern(host: str) -> re.Pattern[str]:
@@ -77,10 +84,10 @@ def canonical(model: str) -> str:
         text = text[found.end() :].strip()
     text = _VERSION_DOT.sub("-", text)
     if text.startswith("claude-"):
+        while found := _CLAUDE_REVISION.fullmatch(text):
+            text = found[1]
         if found := _CLAUDE_AT.fullmatch(text):
             text = f"{found[1]}-{found[2]}"
-        elif found := _CLAUDE_REVISION.fullmatch(text):
-            text = found[1]
     elif text.startswith("gpt-35-turbo"):
         # Azure: a deployment's model could not be named with a dot.
         text = "gpt-3-5-turbo" + text[len("gpt-35-turbo") :]
@@ -116,15 +123,16 @@ def provider_of_host(host: str) -> str | None:
     """Return the GenAI name of the provider that owns ``host``, or None.
 
     ``host`` is that of a base URL, with or without a port. Only whole labels count: ``evil-openai.com`` and
-    ``api.openai.com.evil.net`` are nobody's.
+    ``api.openai.com.evil.net`` are nobody's. Of a host that is nobody's, the port may tell: 11434 is Ollama's.
     """
     name = host.strip().lower()
+    port = ""
     if name.count(":") == 1:
-        name = name.partition(":")[0]
+        name, _, port = name.partition(":")
     name = name.removesuffix(".")
     if not name or len(name) > MAX_LENGTH:
         return None
     for pattern, provider in _providers().hosts:
         if pattern.fullmatch(name):
             return provider
-    return None
+    return _providers().ports.get(port)

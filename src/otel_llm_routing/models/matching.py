@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_llm_routing.models.identifiers import same_model
-from otel_llm_routing.models.rules import ALIAS, PINNED, ROUTER, UNKNOWN, kind_of
+from otel_llm_routing.models.rules import ALIAS, PINNED, ROUTER, UNKNOWN, kind_of, model_part
 
 EXACT = "exact"
 RESOLVED = "resolved"
@@ -15,13 +15,18 @@ KNOWN_MATCHES = frozenset({EXACT, RESOLVED, SUBSTITUTED})
 """Matches whose served model counts towards a share; the others are shown beside it as the unknown share."""
 
 
-def match(requested: str | None, provider: str | None, served: str | None) -> str:
-    """Return one of ``MATCHES``; ``requested`` and ``served`` may be None or empty where nobody named them."""
+def match(requested: str | None, provider: str | None, served: str | None, kind: str | None = None) -> str:
+    """Return one of ``MATCHES``; ``requested`` and ``served`` may be None or empty where nobody named them.
+
+    ``kind`` is given where something else than the requested identifier decides it.
+    """
     if not served:
         return UNREPORTED
-    kind = kind_of(requested, provider) if requested else UNKNOWN
+    kind = kind or (kind_of(requested, provider) if requested else UNKNOWN)
     if requested and same_model(requested, served):
         return UNCONFIRMED if kind in (ALIAS, ROUTER) else EXACT
     if kind_of(served, provider) == ROUTER:
         return UNCONFIRMED  # a router's name is not the name of a model, whoever says it
-    return SUBSTITUTED if kind == PINNED else RESOLVED
+    if kind != PINNED:
+        return RESOLVED
+    return EXACT if requested and same_model(model_part(requested, provider), served) else SUBSTITUTED

@@ -147,6 +147,16 @@ def kind_of(model: str, provider: str | None = None) -> str:
     return kind
 
 
+def model_part(model: str, provider: str | None = None) -> str:
+    """Return the part of ``model`` that names the model: the group ``model`` of its rule's pattern, if there is one."""
+    rule = classify(model, provider).rule
+    if rule is None or "?P<model>" not in rule.pattern:
+        return model
+    pattern = _compiled(rule.pattern)
+    found = pattern.fullmatch(model.strip()) or pattern.fullmatch(canonical(model))
+    return found["model"] if found is not None else model
+
+
 _lock = Lock()
 _loaded: tuple[Rule, ...] | None = None
 

@@ -47,6 +47,10 @@ class Adapter:
         """Return the providers whose every call this adapter sees: their spans by others are not counted again."""
         return {self.provider}
 
+    def scopes(self) -> set[str]:
+        """Return the scopes of the spans that the SDK opens itself for calls that this adapter sees."""
+        return set()
+
     # Hooking -----------------------------------------------------------------------------------------------------
 
     def instrument(self, tracker: Tracker, sdk: Any) -> None:
@@ -60,7 +64,9 @@ class Adapter:
         while self._undo:
             self._undo.pop()()
 
-    def surround(self, owner: Any, name: str, begin: Begin, finish: Finish | None = None) -> bool:
+    def surround(
+        self, owner: Any, name: str, begin: Begin, finish: Finish | None = None, *, inside: bool = False
+    ) -> bool:
         """Make ``owner.name`` a call to a model; false, and said once in the log, where there is no such method.
 
         ``owner`` is a class or a module; the method may be a function, a coroutine function, or a generator function of
@@ -76,15 +82,39 @@ class Adapter:
             wrapper = functools.partial(self._around_async, begin, finish)
         else:
             wrapper = functools.partial(self._around, begin, finish)
-        return self.wrap(owner, name, wrapper)
+        return self.wrap(owner, name, wrapper, inside=inside)
 
-    def wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
-        """Put ``wrapper(wrapped, instance, args, kwargs)`` around ``owner.name``; false where there is none."""
+    def wrap(self, owner: Any, name: str, wrapper: Callable[..., Any], *, inside: bool = False) -> bool:
+        """Put ``wrapper(wrapped, instance, args, kwargs)`` around ``owner.name``; false where there is none.
+
+        With ``inside``, that is put inside the wrappers that others have put there before: then a span of theirs is
+        open when a call starts, and is the call's span.
+        """
         original = None if owner is None else owner.__dict__.get(name)
         if original is None:
             self.missing(name if owner is None else f"{getattr(owner, '__name__', owner)}.{name}")
             return False
+        theirs = None
+        while inside and isinstance(original, wrapt.FunctionWrapper):
+            theirs, original = original, original.__wrapped__
         ours = wrapt.FunctionWrapper(original, wrapper)
+        if theirs is not None:
+            theirs.__wrapped__ = ours
+        else:
+            setattr(owner, name, ours)
+        self._undo.append(functools.partial(put_back, owner, name, ours, original))
+        return True
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
+        """Put ``make(original)``, a plain function, in the place of ``owner.name``; false where there is none.
+
+        For methods that are called so often, and mostly not for a model, that a wrapper of wrapt's would be felt.
+        """
+        original = None if owner is None else owner.__dict__.get(name)
+        if original is None:
+            self.missing(name if owner is None else f"{getattr(owner, '__name__', owner)}.{name}")
+            return False
+        ours = functools.wraps(original)(make(original))
         setattr(owner, name, ours)
         self._undo.append(functools.partial(put_back, owner, name, ours, original))
         return True
@@ -196,6 +226,11 @@ def _version(package: str) -> str:
 
 def put_back(owner: Any, name: str, ours: Any, original: Any) -> None:
     """Put ``original`` back in the place of ``ours``."""
-    # If somebody has wrapped ours since, theirs stays, and ours passes everything through.
-    if owner.__dict__.get(name) is ours:
+    here = owner.__dict__.get(name)
+    if here is ours:
         setattr(owner, name, original)
+    # If somebody has wrapped ours, theirs stays; where ours cannot be taken out, it passes everything through.
+    while isinstance(here, wrapt.FunctionWrapper) and here is not ours:
+        if here.__wrapped__ is ours:
+            here.__wrapped__ = original
+        here = here.__wrapped__

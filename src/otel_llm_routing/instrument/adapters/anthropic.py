@@ -13,6 +13,7 @@ from opentelemetry import trace
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, text
 from otel_llm_routing.instrument.adapters.stainless import Endpoint, StainlessAdapter
+from otel_llm_routing.instrument.adapters.traces import read_traces
 
 if TYPE_CHECKING:
     from otel_llm_routing.instrument.call import Call, CallRequest
@@ -33,6 +34,9 @@ def read_message(call: Call, body: Any) -> None:
         _fallback_block(call, fields.get("content_block"))
     elif kind in ("message", "completion"):
         _message(call, body)
+        read_traces(call, body)
+    elif kind == "message_stop":
+        read_traces(call, body)
 
 
 def _message(call: Call, message: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 MAX_DEPTH = 6
+MAX_COUNT = 1 << 53
+"""What is larger, or infinite, counts nothing."""
 
 
 def field(obj: Any, name: str) -> Any:
@@ -30,8 +32,8 @@ def first(obj: Any) -> Any:
 
 
 def count(value: Any) -> int:
-    """Return ``value`` if it is a count, 0 otherwise."""
-    return value if type(value) is int and value > 0 else 0
+    """Return ``value`` if it is a count, which some SDKs' types have as a float, and 0 otherwise."""
+    return int(value) if type(value) in (int, float) and 0 < value < MAX_COUNT else 0
 
 
 def text(value: Any) -> str | None:
@@ -42,8 +44,8 @@ def text(value: Any) -> str | None:
 def characters(value: Any, depth: int = 0) -> int:
     """Count the characters of the text in a request's field: a string, or lists and dictionaries that hold text.
 
-    Of a dictionary only the members that hold text count (``text``, ``content``, ``input`` and the like), so that
-    images, tool schemas and identifiers do not. Nothing is iterated that can be iterated only once.
+    Of a dictionary, or a pydantic object, only the members that hold text count (``text``, ``content``, ``input`` and
+    the like), so that images, tool schemas and identifiers do not. Nothing is iterated that can be iterated only once.
     """
     if type(value) is str:
         return len(value)
@@ -51,9 +53,11 @@ def characters(value: Any, depth: int = 0) -> int:
         return 0
     if type(value) is list or type(value) is tuple:
         return sum([characters(item, depth + 1) for item in value])
-    if type(value) is dict:
-        return sum([characters(value[name], depth + 1) for name in _TEXT if name in value])
-    return 0
+    if type(value) is not dict:
+        if not hasattr(type(value), "__pydantic_validator__"):
+            return 0
+        value = value.__dict__
+    return sum([characters(value[name], depth + 1) for name in _TEXT if name in value])
 
 
 _TEXT = ("content", "text", "input", "output", "refusal")

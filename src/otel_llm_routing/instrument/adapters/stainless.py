@@ -82,19 +82,20 @@ class StainlessAdapter(Adapter):
     def hook(self, sdk: Any) -> None:
         """Hook the imported package ``sdk``. A hook point that is missing is logged, and the others are left alone."""
         base: Any = getattr(sdk, "_base_client", None)
-        streaming: Any = getattr(sdk, "_streaming", None)
-        required = [
-            (base, "SyncAPIClient"),
-            (base, "AsyncAPIClient"),
-            (streaming, "Stream"),
-            (streaming, "AsyncStream"),
-        ]
-        if missing := [name for module, name in required if not hasattr(module, name)]:
+        if missing := [name for name in ("SyncAPIClient", "AsyncAPIClient") if not hasattr(base, name)]:
             self.missing(*missing)
+            return
+        if not self.hook_streams(getattr(sdk, "_streaming", None)):
             return
         for client, request in ((base.SyncAPIClient, self._request), (base.AsyncAPIClient, self._request_async)):
             self._wrap_request(client, request)
             self._wrap_if_there(client, "_process_response", self._process_response)
+
+    def hook_streams(self, streaming: Any) -> bool:
+        """Hook the two stream classes of the module ``streaming``; false, and logged, where they are missing."""
+        if missing := [name for name in ("Stream", "AsyncStream") if not hasattr(streaming, name)]:
+            self.missing(*missing)
+            return False
         for stream, observe, leave in (
             (streaming.Stream, streams.items, "__exit__"),
             (streaming.AsyncStream, streams.async_items, "__aexit__"),
@@ -102,6 +103,7 @@ class StainlessAdapter(Adapter):
             self._wrap_if_there(stream, "__stream__", functools.partial(_stream, observe))
             self._wrap_if_there(stream, "close", _close)
             self._wrap_if_there(stream, leave, _exit)
+        return True
 
     def _wrap_if_there(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
         if name in owner.__dict__:
@@ -148,7 +150,7 @@ class StainlessAdapter(Adapter):
         if request.port is None:
             request.port = 80 if url.scheme == "http" else 443
         request.input_size = endpoint.size(body)
-        options = _take_surface(request, options)
+        options = take_surface(request, options)
         self.refine(request, client, options, path)
         call = tracker.start(request)
         if call is not None:
@@ -170,7 +172,9 @@ class StainlessAdapter(Adapter):
             names = [base.__name__ for base in cls.__mro__]
             found = [self.provider_of_class[name] for name in names if name in self.provider_of_class]
             self._provider_by_type[cls] = found[0] if found else None
-        return self._provider_by_type[cls] or provider_of_host(client.base_url.host) or self.provider
+        url = client.base_url
+        host = url.host if url.port is None else f"{url.host}:{url.port}"
+        return self._provider_by_type[cls] or provider_of_host(host) or self.provider
 
     def _finish(self, call: Call, result: Any) -> None:
         """End a call whose answer is complete; leave one open whose answer is yet to be read."""
@@ -329,7 +333,7 @@ def _path(url: Any) -> str:
     return path if path.startswith("/") or "://" in path else "/" + path
 
 
-def _take_surface(request: CallRequest, options: Any) -> Any:
+def take_surface(request: CallRequest, options: Any) -> Any:
     """Note the surface that a header of the call names, and return options that do not send it."""
     headers = options.headers
     if not isinstance(headers, dict) or not headers:

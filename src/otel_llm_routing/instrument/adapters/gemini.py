@@ -1,0 +1,125 @@
+"""What the Gemini models' requests and responses look like, in every SDK of Google's that calls them.
+
+Sources of the fields: google-genai 3.6.1 ``types.py`` (``GenerateContentResponse``,
+``GenerateContentResponseUsageMetadata``, ``Content``, ``Part``).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from otel_llm_routing import semconv
+from otel_llm_routing.instrument.adapters.fields import MAX_DEPTH, count, field, first, text
+from otel_llm_routing.instrument.surface import CALL_HEADER
+from otel_llm_routing.models import provider_of_host
+
+if TYPE_CHECKING:
+    from otel_llm_routing.instrument.call import Call, CallRequest
+
+GEMINI = "gcp.gemini"
+VERTEX = "gcp.vertex_ai"
+GENERATE_CONTENT = "generate_content"
+
+
+def read_content(call: Call, response: Any) -> None:
+    """Read generated content, or one chunk of it: a dictionary, or an object of the SDK's."""
+    model = field(response, "model_version")
+    if model != call.body_model:
+        call.body(model)
+    if semconv.RESPONSE_ID not in call.details and (value := text(field(response, "response_id"))) is not None:
+        call.details[semconv.RESPONSE_ID] = value
+    if (usage := field(response, "usage_metadata")) is not None:
+        read_usage(call, usage)
+    candidates = field(response, "candidates")
+    if (reason := _finished(first(candidates))) is not None:
+        reasons = [_finished(candidate) for candidate in candidates] if len(candidates) > 1 else [reason]
+        call.details[semconv.FINISH_REASONS] = tuple(r for r in reasons if r is not None)
+
+
+def read_usage(call: Call, usage: Any) -> None:
+    """Read the tokens so far; the last chunk's are those of the answer."""
+    details = call.details
+    # Google counts what tools read apart from the prompt, and thoughts apart from the answer; the conventions' totals
+    # include both.
+    if read := count(field(usage, "prompt_token_count")) + count(field(usage, "tool_use_prompt_token_count")):
+        call.input_tokens = details[semconv.INPUT_TOKENS] = read
+    thoughts = count(field(usage, "thoughts_token_count"))
+    if written := count(field(usage, "candidates_token_count")) + thoughts:
+        call.output_tokens = details[semconv.OUTPUT_TOKENS] = written
+    if thoughts:
+        details[semconv.REASONING_TOKENS] = thoughts
+    if cached := count(field(usage, "cached_content_token_count")):
+        details[semconv.CACHE_READ_TOKENS] = cached
+
+
+def _finished(candidate: Any) -> str | None:
+    if candidate is None:
+        return None
+    reason = field(candidate, "finish_reason")
+    if reason is None:
+        return None
+    value = text(getattr(reason, "value", reason))
+    return None if value is None else value.lower()
+
+
+def size(value: Any, depth: int = 0) -> int:
+    """Count the characters of text in contents: strings, contents, parts, or lists of them; not of files and images."""
+    if type(value) is str:
+        return len(value)
+    if value is None or depth > MAX_DEPTH:
+        return 0
+    if type(value) is list or type(value) is tuple:
+        return sum([size(item, depth + 1) for item in value])
+    said = field(value, "text")
+    if type(said) is str:
+        return len(said)
+    if (parts := field(value, "parts")) is not None:
+        return size(parts, depth + 1)
+    if (content := field(value, "content")) is not None:
+        return size(content, depth + 1)
+    return _strings(field(field(value, "function_response"), "response"), depth)
+
+
+def _strings(value: Any, depth: int) -> int:
+    if type(value) is str:
+        return len(value)
+    if depth > MAX_DEPTH:
+        return 0
+    if type(value) is dict:
+        return sum([_strings(item, depth + 1) for item in value.values()])
+    if type(value) is list:
+        return sum([_strings(item, depth + 1) for item in value])
+    return 0
+
+
+def aim(request: CallRequest, url: Any) -> None:
+    """Note where ``url`` leads: the server, and whose it is where the request does not say."""
+    request.address, request.port, provider = _place(str(url))
+    if request.provider == GEMINI and provider is not None:
+        request.provider = provider
+
+
+def surface(headers: Any) -> str | None:
+    """Return the surface that one of ``headers`` names."""
+    if type(headers) is dict:
+        for name, value in headers.items():
+            if type(name) is str and name.lower() == CALL_HEADER:
+                return value if type(value) is str else None
+    return None
+
+
+def remove_surface(headers: Any) -> None:
+    """Take that header out of ``headers``, those of a request about to be sent."""
+    for name in [name for name in headers if name.lower() == CALL_HEADER]:
+        del headers[name]
+
+
+@lru_cache(maxsize=64)
+def _place(url: str) -> tuple[str | None, int | None, str | None]:
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    if parts.hostname is None:
+        return None, None, None
+    port = parts.port or (80 if parts.scheme in ("http", "ws") else 443)
+    return parts.hostname, port, provider_of_host(parts.hostname)

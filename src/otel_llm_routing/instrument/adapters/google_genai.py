@@ -1,0 +1,215 @@
+"""The google-genai SDK, 1.x to 3.x: content, its streams, chats and embeddings, of the Gemini API and of Vertex AI.
+
+Hooked are (sources: google-genai 1.0.0, 1.75.0, 2.34.0, 3.6.1, ``models.py``, ``chats.py``, ``_api_client.py``):
+
+- ``_generate_content``, ``_generate_content_stream`` and the embedding method of ``Models`` and ``AsyncModels``: one
+  request each. Chats, automatic function calling and continuations all go through them, as often as they ask a model;
+- the public generators around these: what is current when the application makes one is current when it sends;
+- ``HttpResponse``: the headers, whatever HTTP library has read them;
+- ``_build_request``: where this project's own header is taken out.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach, create_key, detach, get_current, get_value, set_value
+
+from otel_llm_routing import semconv
+from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.adapters import gemini
+from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.adapters.fields import count, field
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
+from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.models import clean_model
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from otel_llm_routing.instrument.adapters.adapter import Begin
+
+ROUTER = "router"
+_TURN = create_key("llm_routing.google_genai.turn")
+_UPPER = re.compile(r"(?<=[a-z])([A-Z])")
+
+
+def read_response(call: Call, response: Any) -> None:
+    """Read generated content, or the raw response that the application asked for instead."""
+    body = field(field(response, "sdk_http_response"), "body")
+    gemini.read_content(call, _snake(body) if type(body) is str else response)
+
+
+def read_embeddings(call: Call, response: Any) -> None:
+    """Read embeddings, which name no model."""
+    if (usage := field(response, "usage_metadata")) is not None:
+        gemini.read_usage(call, usage)
+    embeddings = field(response, "embeddings")
+    if type(embeddings) is list:
+        tokens = [field(field(embedding, "statistics"), "token_count") for embedding in embeddings]
+        # Vertex AI writes them as 3.0.
+        if total := sum([count(int(n)) for n in tokens if type(n) is float or type(n) is int]):
+            call.input_tokens = call.details[semconv.INPUT_TOKENS] = total
+
+
+def _snake(body: str) -> Any:
+    """Return the JSON document in ``body`` with its fields as the SDK names them; None where it is none."""
+    try:
+        return json.loads(body, object_pairs_hook=lambda pairs: {_UPPER.sub(r"_\1", k).lower(): v for k, v in pairs})
+    except ValueError:
+        return None
+
+
+class Turn:
+    """What the application asked for with one method that may ask a model several times: the calls not yet ended."""
+
+    __slots__ = ("calls", "context", "outer")
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.outer = get_value(_TURN)
+        """That of a chat, whose method uses the one of the models."""
+        self.context = set_value(_TURN, self)
+
+    def add(self, call: Call) -> None:
+        """Note a call."""
+        self.calls = [*[c for c in self.calls if not c.ended], call]
+        if isinstance(self.outer, Turn):
+            self.outer.add(call)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End what has not ended: nobody reads on."""
+        for call in self.calls:
+            call.end(error)
+
+
+class GoogleGenAIAdapter(Adapter):
+    """Hooks ``google.genai``."""
+
+    def providers(self) -> set[str]:
+        """Return the providers whose calls this adapter sees."""
+        return {gemini.GEMINI, gemini.VERTEX}
+
+    def hook(self, sdk: Any) -> None:  # noqa: ARG002  (the modules that are hooked are beneath it)
+        """Hook the imported package."""
+        modules = {name: sys.modules.get(f"google.genai.{name}") for name in ("models", "chats", "_api_client")}
+        content = functools.partial(self._content, False)  # noqa: FBT003
+        streamed = functools.partial(self._content, True)  # noqa: FBT003
+        for name in ("Models", "AsyncModels"):
+            models = getattr(modules["models"], name, None)
+            self.surround(models, "_generate_content", content)
+            self.surround(models, "_generate_content_stream", streamed)
+            # Once they had no other method beneath.
+            embed = "_embed_content" if hasattr(models, "_embed_content") else "embed_content"
+            self.surround(models, embed, self._embeddings)
+            self.wrap(models, "generate_content_stream", self._turn)
+        for name in ("Chat", "AsyncChat"):
+            self.wrap(getattr(modules["chats"], name, None), "send_message_stream", self._turn)
+        api = modules["_api_client"]
+        client = getattr(api, "BaseApiClient", None) or getattr(api, "ApiClient", None)
+        self.wrap(getattr(api, "HttpResponse", None), "__init__", _headers)
+        self.wrap(client, "_build_request", _without_our_header)
+
+    def start(self, begin: Begin, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Start a call, and note it where more may follow from the same method."""
+        call = super().start(begin, instance, args, kwargs)
+        turn = get_value(_TURN)
+        if call is not None and isinstance(turn, Turn):
+            turn.add(call)
+        return call
+
+    def _content(self, stream: bool, models: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: ARG002, FBT001
+        config = kwargs.get("config")
+        request = _request(gemini.GENERATE_CONTENT, read_response, models, kwargs)
+        request.stream = stream
+        request.input_size = gemini.size(kwargs.get("contents")) + gemini.size(field(config, "system_instruction"))
+        if field(field(config, "routing_config"), "auto_mode") is not None:
+            request.kind = ROUTER
+        return request
+
+    def _embeddings(self, models: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: ARG002
+        request = _request(EMBEDDINGS, read_embeddings, models, kwargs)
+        for name in ("contents", "content", "batch_contents"):
+            request.input_size += gemini.size(kwargs.get(name))
+        return request
+
+    # The generators that the application gets ---------------------------------------------------------------------
+
+    def _turn(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
+        result = wrapped(*args, **kwargs)
+        if self._tracker is None:
+            return result
+        if inspect.isgenerator(result):
+            # Closed or dropped, it closes and drops those within at once.
+            return streams.in_context(result, get_current())
+        if inspect.isawaitable(result):
+            return _awaited(result, Turn())
+        return result
+
+
+async def _awaited(pending: Any, turn: Turn) -> Any:
+    before = get_current()
+    attach(turn.context)
+    try:
+        result = await pending
+    except BaseException as error:
+        turn.end(None if isinstance(error, GeneratorExit) else error)
+        raise
+    finally:
+        if get_current() is turn.context:
+            attach(before)
+    return _until_closed(result, turn) if inspect.isasyncgen(result) else result
+
+
+async def _until_closed(inner: AsyncGenerator[Any, Any], turn: Turn) -> AsyncGenerator[Any, Any]:
+    """Yield what ``inner`` yields; closed, end its calls at once: the event loop closes generators within later."""
+    steps = streams.in_context(inner, turn.context)
+    try:
+        async for item in steps:
+            yield item
+    finally:
+        turn.end()
+        await steps.aclose()
+
+
+def _request(operation: str, read: Any, models: Any, kwargs: dict[str, Any]) -> CallRequest:
+    client = field(models, "_api_client")
+    provider = gemini.VERTEX if field(client, "vertexai") else gemini.GEMINI
+    request = CallRequest(operation, provider, clean_model(kwargs.get("model")), read)
+    own = field(kwargs.get("config"), "http_options")
+    options = field(client, "_http_options")
+    gemini.aim(request, field(own, "base_url") or field(options, "base_url") or "")
+    request.surface = gemini.surface(field(own, "headers")) or gemini.surface(field(options, "headers"))
+    return request
+
+
+def _without_our_header(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    request = wrapped(*args, **kwargs)
+    try:
+        if gemini.surface(request.headers) is not None:
+            request.headers = dict(request.headers)  # it may be the client's own
+            gemini.remove_surface(request.headers)
+    except Exception:  # noqa: BLE001
+        swallowed("look at the headers of a request of google-genai")
+    return request
+
+
+def _headers(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = wrapped(*args, **kwargs)
+    try:
+        call = get_value(CALL)
+        if isinstance(call, Call) and not call.ended:
+            headers = field(instance, "headers")
+            call.headers([(k.encode(), v.encode("utf-8", "replace")) for k, v in (headers or {}).items()])
+    except Exception:  # noqa: BLE001
+        swallowed("look at an HTTP response of google-genai")
+    return result
+
+
+ADAPTER = GoogleGenAIAdapter("google-genai", gemini.GEMINI)

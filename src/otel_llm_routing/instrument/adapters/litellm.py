@@ -1,0 +1,251 @@
+"""The litellm SDK: its functions, and its ``Router`` with fallbacks and several deployments under one name.
+
+A call is what the application asked litellm for, whatever litellm does for it: retries, fallbacks, other SDKs. What
+litellm calls beneath says whom the call went to, last.
+
+Sources: litellm 1.108.7 ``main.py``, ``utils.py`` (``client``), ``responses/main.py``, ``*/dispatch.py``,
+``router.py``, ``litellm_core_utils/streaming_handler.py`` and ``litellm_logging.py``,
+``llms/anthropic/chat/handler.py``; the same hooks in 1.72.0.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach, detach, get_current, get_value, set_value
+
+from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.adapters import litellm_evidence as evidence
+from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.adapters.anthropic import read_message
+from otel_llm_routing.instrument.adapters.detour import detour
+from otel_llm_routing.instrument.adapters.litellm_request import (
+    FUNCTIONS,
+    LITELLM,
+    METHODS,
+    Asked,
+    Target,
+    argument,
+    destination,
+    group_of,
+    mocked,
+    model_of,
+    request_of,
+)
+from otel_llm_routing.instrument.adapters.stream_objects import StreamObjects
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call
+from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.models import same_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+
+    from otel_llm_routing.instrument.adapters.adapter import Begin
+
+
+class LiteLLMAdapter(Adapter):
+    """Hooks litellm's functions wherever they are known, its ``Router``, and where providers' answers pass."""
+
+    def __init__(self) -> None:
+        super().__init__("litellm", LITELLM)
+        self._sdk: Any = None
+        self._streams = StreamObjects(self, _over)
+
+    def scopes(self) -> set[str]:
+        """Return the scope of the spans that litellm's own callback for OpenTelemetry opens after a call."""
+        module = sys.modules.get("litellm.integrations.opentelemetry")
+        return {"litellm", str(getattr(module, "LITELLM_TRACER_NAME", "litellm"))}
+
+    # Hooking -----------------------------------------------------------------------------------------------------
+
+    def hook(self, sdk: Any) -> None:
+        """Hook what the imported module ``sdk`` has: the package, or its integration of OpenTelemetry."""
+        if sdk.__name__ != "litellm":
+            self.wrap(getattr(sdk, "OpenTelemetry", None), "_get_span_context", _outside)
+            return
+        self._sdk = sdk
+        for name, target in FUNCTIONS.items():
+            if functions := _functions(sdk.__dict__.get(name)):
+                for function in functions:
+                    self._lead(function, functools.partial(self._begin, target))
+            elif not name.endswith("_with_retries"):
+                self.missing(name)
+        self._hook_router(sys.modules.get("litellm.router"))
+        logging = sys.modules.get("litellm.litellm_core_utils.litellm_logging")
+        self.wrap(getattr(logging, "Logging", None), "post_call", _see_raw)
+        handler = sys.modules.get("litellm.litellm_core_utils.streaming_handler")
+        self.wrap(getattr(handler, "CustomStreamWrapper", None), "chunk_creator", _see_chunk)
+        anthropic = sys.modules.get("litellm.llms.anthropic.chat.handler")
+        self.wrap(getattr(anthropic, "ModelResponseIterator", None), "chunk_parser", _see_message)
+
+    def _hook_router(self, module: Any) -> None:
+        router = getattr(module, "Router", None)
+        for name, target in METHODS.items():
+            self.surround(router, name, functools.partial(self._begin_routed, target), self._returned)
+        for name in ("_ageneric_api_call_with_fallbacks", "_generic_api_call_with_fallbacks"):
+            self.surround(router, name, self._begin_generic, self._returned)
+        self.wrap(module, "run_async_function", _carry)
+        if "_silent_experiment_acompletion" in getattr(router, "__dict__", ()):
+            self.wrap(router, "_silent_experiment_acompletion", _apart)
+
+    def _lead(self, function: FunctionType, begin: Begin) -> None:
+        around = self._around_async if function.__code__.co_flags & 0x80 else self._around  # 0x80: a coroutine function
+
+        def lead(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return around(begin, self._returned, original, None, args, kwargs)
+
+        self._undo.append(detour(function, lead))
+
+    # A call ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, target: Target, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        model = model_of(target, args, kwargs)
+        outer = _current()
+        if outer is not None and (outer.request.operation == EMBEDDINGS) is (target.operation == EMBEDDINGS):
+            self._dispatch(outer, model, kwargs)
+            return None
+        if mocked(kwargs):
+            return None
+        request = request_of(target, args, kwargs, evidence.read_event)
+        request.provider, request.address, request.port = destination(self._sdk, model, kwargs)
+        return request
+
+    def _begin_routed(self, target: Target, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        if mocked(kwargs):
+            return None
+        request = request_of(target, args, kwargs, evidence.read_event)
+        request.routed, request.dispatched = True, None
+        return request
+
+    def _begin_generic(self, router: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        function = argument(args, kwargs, "original_function", 1)
+        target = FUNCTIONS.get(getattr(function, "__name__", ""))
+        return None if target is None else self._begin_routed(target._replace(model_at=0), router, args, kwargs)
+
+    def _dispatch(self, call: Call, model: str | None, kwargs: dict[str, Any]) -> None:
+        request: Any = call.request
+        request.dispatched, request.mocked = model, mocked(kwargs)
+        request.raw = request.named = None  # of an attempt that failed
+        if request.routed and (group := group_of(kwargs)) is not None:
+            request.regrouped = group != request.model
+        elif request.falls_back and not same_model(model or "", request.model or ""):
+            call.fallback = True
+        to = destination(self._sdk, model, kwargs)
+        if to.provider != LITELLM and to != (request.provider, request.address, request.port):
+            call.sent_to(*to)
+
+    def _returned(self, call: Call, result: Any) -> Any:
+        if not _is_stream(result):
+            evidence.read_answer(call, result)
+            call.end()
+            return result
+        evidence.read_hidden(call, getattr(result, "_hidden_params", None))
+        if not hasattr(result, "__dict__"):  # a generator
+            return streams.observed(streams.in_context(result, call.context), call, evidence.read_event)
+        # The items of litellm's own wrapper repeat the requested name: its chunks are read before they get there.
+        self._streams.watch(result, call, None if "completion_stream" in result.__dict__ else evidence.read_event)
+        return result
+
+
+def _functions(public: Any) -> list[FunctionType]:
+    """Return litellm's functions around the one that does the work, from ``public`` inwards."""
+    found = []
+    while public is not None:
+        # Others may have wrapped it, also in functions of their own.
+        if isinstance(public, FunctionType) and str(public.__globals__.get("__name__")).startswith("litellm"):
+            found.append(public)
+        public = getattr(public, "__wrapped__", None)
+    return found[:-1] or found
+
+
+def _current() -> Call | None:
+    call = get_value(CALL)
+    return call if isinstance(call, Call) and isinstance(call.request, Asked) and not call.ended else None
+
+
+def _is_stream(value: Any) -> bool:
+    kind = type(value)
+    return hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__stream__")
+
+
+def _over(call: Call, stream: Any) -> None:
+    if stream is not None:
+        evidence.read_hidden(call, getattr(stream, "_hidden_params", None))
+    evidence.conclude(call)
+
+
+# Where providers' answers pass ------------------------------------------------------------------------------------
+
+
+def _see_raw(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    if (call := _current()) is not None:
+        raw = argument(args, kwargs, "original_response", 0)
+        # A stream is logged as well, before anybody has read it, and must not be held.
+        call.request.raw = None if _is_stream(raw) else raw  # type: ignore[attr-defined]
+    return wrapped(*args, **kwargs)
+
+
+def _see_chunk(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if (call := _current()) is not None:
+        try:
+            if instance.__dict__.get("custom_llm_provider") == "cached_response":
+                call.cached = True
+            evidence.read_chunk(call, argument(args, kwargs, "chunk", 0))
+        except Exception:  # noqa: BLE001
+            swallowed("read a chunk of a stream")
+    return wrapped(*args, **kwargs)
+
+
+def _see_message(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    if (call := _current()) is not None:
+        try:
+            read_message(call, argument(args, kwargs, "chunk", 0))
+            call.request.named = call.body_model  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001
+            swallowed("read a chunk of a stream")
+    return wrapped(*args, **kwargs)
+
+
+# What runs beneath a call, and what does not ----------------------------------------------------------------------
+
+
+def _carry(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Take the context along into the thread in which a synchronous router runs its asynchronous half."""
+    context = get_current()
+    if not context or not args:
+        return wrapped(*args, **kwargs)
+    return wrapped(functools.partial(_within, context, args[0]), *args[1:], **kwargs)
+
+
+async def _within(context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:
+    token = attach(context)
+    try:
+        return await function(*args, **kwargs)
+    finally:
+        detach(token)
+
+
+def _outside(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Keep litellm's own spans where they are without us: it takes the current span for one that is still open."""
+    call = get_value(CALL)
+    if not isinstance(call, Call):
+        return wrapped(*args, **kwargs)
+    token = attach(call.outside)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        detach(token)
+
+
+async def _apart(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Let a copy of the traffic, which the router sends to another model on the quiet, be a call of its own."""
+    return await _within(set_value(CALL, None), wrapped, *args, **kwargs)
+
+
+ADAPTER = LiteLLMAdapter()
