@@ -225,6 +225,14 @@ class Builder:
         # of every process and of every rare model.
         return f"{now} - {before} >= 0\nor\n{now}"
 
+    def _of_stream(self, window: str) -> str:
+        """Return the requests of a stream: the sum of its models', read at one time with theirs.
+
+        Where a group is evaluated in no order (Grafana), or read by another while it is being evaluated, the recorded
+        sum is of a slice earlier, and the share on a surface that is waking up would look larger than it is.
+        """
+        return f"sum by ({STREAM}) ({self.clock.recent(f'llm_routing:requests:{window}', PAIR)})"
+
     def _counts(self) -> list[Rule]:
         recent, window = self.clock.recent, self.clock.window
         known = self._slice('llm_routing_match=~"exact|resolved|substituted"')
@@ -249,15 +257,15 @@ class Builder:
                     "expr": f"{counted}\nor\n0 * {constant('llm_routing:reference:share', PAIR)}",
                 }
             )
-        for name in WINDOWS:
-            requests = recent(f"llm_routing:requests:{name}", PAIR)
-            rules.append({"record": f"llm_routing:stream_requests:{name}", "expr": f"sum by ({STREAM}) ({requests})"})
+        rules += [
+            {"record": f"llm_routing:stream_requests:{name}", "expr": self._of_stream(name)} for name in WINDOWS
+        ]
         rules += [
             {
                 "record": f"llm_routing:share:{name}",
                 "expr": f"{recent(f'llm_routing:requests:{name}', PAIR)}\n"
                 f"/ on ({STREAM}) group_left ()\n"
-                f"({recent(f'llm_routing:stream_requests:{name}', STREAM)} > 0)",
+                f"({self._of_stream(name)} > 0)",
             }
             for name in WINDOWS
         ]
@@ -293,7 +301,7 @@ class Builder:
         p = f"clamp_max(clamp_min({share}, 0.001), 0.999)"
         for rule in SHIFT_RULES:
             name, factor = rule.window.name, _number(rule.window.factor)
-            c, n = recent(f"llm_routing:requests:{name}", PAIR), recent(f"llm_routing:stream_requests:{name}", STREAM)
+            c, n = recent(f"llm_routing:requests:{name}", PAIR), self._of_stream(name)
             effective = recent(f"llm_routing:effective_requests:{name}", STREAM)
             rules += [
                 {
@@ -334,10 +342,7 @@ class Builder:
         vanished = []
         # Without a pinned reference the week itself is what is compared with.
         for window in ("6h",) if self.plan is None else ("6h", "7d"):
-            c, n = (
-                recent(f"llm_routing:requests:{window}", PAIR),
-                recent(f"llm_routing:stream_requests:{window}", STREAM),
-            )
+            c, n = recent(f"llm_routing:requests:{window}", PAIR), self._of_stream(window)
             vanished.append(
                 f"{reference} >= {_number(VANISHED_SHARE)}\n"
                 f"and ({c} < 0.5)\n"
