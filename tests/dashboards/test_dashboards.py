@@ -261,6 +261,8 @@ def test_a_board_survives_the_sdks_types(name):
 
 
 def test_what_is_committed_is_what_is_generated():
+    examples = ROOT / "examples" / "policy"
+    files = ["--policy", str(examples / "policy.yaml"), "--reference", str(examples / "reference.yaml")]
     rules = ["--rules", "../collector/rules/llm-routing.rules.yaml"]
-    done = CliRunner().invoke(app, ["generate", "grafana", "-o", str(ROOT / "grafana"), *rules, "--check"])
+    done = CliRunner().invoke(app, ["generate", "grafana", "-o", str(ROOT / "grafana"), *files, *rules, "--check"])
     assert done.exit_code == 0, done.output

@@ -1,9 +1,10 @@
-"""``otel-llm-routing generate``: the files that Prometheus, Alertmanager and Grafana load."""
+"""``otel-llm-routing generate``: the files that Prometheus, Alertmanager, Grafana and the Collector load."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -11,7 +12,7 @@ import typer
 
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, REFERENCE, files
+from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
 
-app = typer.Typer(help="Write the files that Prometheus, Alertmanager and Grafana load.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write the files that Prometheus, Alertmanager, Grafana and the Collector load.", no_args_is_help=True
+)
 
 _URL = re.compile(r"https?://[^\s{}<>\"'`\\]+")
 
@@ -28,6 +31,15 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The
 Check = Annotated[
     bool, typer.Option("--check", help="Write nothing; exit with 1 if the files there are not what would be written.")
 ]
+
+
+class Target(str, Enum):
+    """Where the gateway's second tier can write; the keys of the targets that it ships with."""
+
+    PROMETHEUS_REMOTE_WRITE = "prometheus-remote-write"
+    PROMETHEUS_OTLP = "prometheus-otlp"
+    MIMIR = "mimir"
+    VICTORIAMETRICS = "victoriametrics"
 
 
 class Inputs(NamedTuple):
@@ -73,18 +85,17 @@ def prometheus(
     from otel_llm_routing.generate.prometheus import rule_file, rule_groups  # noqa: PLC0415
     from otel_llm_routing.generate.rule_tests import rule_tests  # noqa: PLC0415
 
-    if generic and (policy or reference):
-        fail("--generic takes no --policy and no --reference; leave one or the other out")
+    _refuse_both(generic, policy, reference)
     if not kubernetes and (name or namespace is not None or label):
         fail("--name, --namespace and --label are those of the PrometheusRule; add --kubernetes")
-    if runbooks and not _URL.fullmatch(runbooks):
-        fail(f"--runbooks {runbooks!r} is no address; write https://...")
+    if runbooks:
+        _refuse_address("--runbooks", runbooks)
     try:
         conditions = matchers(match)
         labels = example_labels(conditions)
     except ValueError as error:
         fail(f"--match {error}")
-    read = Inputs(None, None, None) if generic else _read(policy, reference)
+    read = _inputs(policy, reference, generic)
     stem = "llm-routing-generic" if generic else "llm-routing"
     address = runbooks or RUNBOOKS
     groups = rule_groups(read.plan, match=", ".join(map(str, conditions)), runbooks=address)
@@ -146,6 +157,17 @@ def alertmanager(
 @app.command()
 def grafana(
     output: Output,
+    policy: Annotated[Path | None, typer.Option(help="The policy.  [default: policy.yaml, if there is one]")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The reference.  [default: reference.yaml, if there is one]")
+    ] = None,
+    generic: Annotated[
+        bool, typer.Option("--generic", help="Alert rules that need no files: weaker, as of generate prometheus.")
+    ] = False,
+    datasource_uid: Annotated[
+        str, typer.Option(metavar="UID", help="Grafana's data source that alert rules read, and write recordings to.")
+    ] = "prometheus",
+    runbooks: Annotated[str, typer.Option(metavar="URL", help="Where your copy of the runbooks is read.")] = "",
     prometheus_url: Annotated[
         str, typer.Option(metavar="URL", help="Where Grafana reaches the Prometheus.")
     ] = "http://prometheus:9090",
@@ -160,19 +182,28 @@ def grafana(
     ] = "llm-routing.rules.yaml",
     check: Check = False,
 ) -> None:
-    """Write the dashboards, files that provision them and their data source, and a jsonnet mixin."""
+    """Write the dashboards, files that provision them and their data source, a jsonnet mixin, and alert rules.
+
+    The alert rules are those of generate prometheus, for a Grafana without a Prometheus that evaluates rules. They
+    need a policy, a reference or --generic.
+    """
     from otel_llm_routing.generate import grafana as made  # noqa: PLC0415
 
-    if not _URL.fullmatch(prometheus_url):
-        fail(f"--prometheus-url {prometheus_url!r} is no address; write http://...")
+    _refuse_both(generic, policy, reference)
+    _refuse_address("--prometheus-url", prometheus_url)
+    if runbooks:
+        _refuse_address("--runbooks", runbooks)
+    read = None if _nothing(policy, reference) and not generic else _inputs(policy, reference, generic)
     boards = made.dashboards()
+    alerts = output / "alerting" / "llm-routing.yaml"
     texts = {
         **{output / "dashboards" / name: text for name, text in boards.items()},
         output / "provisioning" / "dashboards" / "llm-routing.yaml": made.dashboard_provisioning(path),
         output / "provisioning" / "datasources" / "llm-routing.yaml": made.source_provisioning(
-            prometheus_url, traces or None
+            prometheus_url, traces or None, datasource_uid
         ),
         output / "mixin.libsonnet": made.mixin(rules),
+        **({} if read is None else {alerts: _grafana_alerts(read, datasource_uid, runbooks, alerts)}),
     }
     if check:
         _compare(texts)
@@ -180,10 +211,90 @@ def grafana(
     replace(texts)
     typer.echo(f"wrote {len(boards)} dashboards to {output / 'dashboards'}")
     typer.echo(f"wrote {output / 'provisioning'} and {output / 'mixin.libsonnet'}")
+    if read is None:
+        typer.echo(
+            f"no alert rules for Grafana: neither {POLICY} nor {REFERENCE} is here; name them with --policy and "
+            "--reference, or take the rules that need no files with --generic"
+        )
+    else:
+        typer.echo(f"wrote {alerts}: for a Grafana without a Prometheus that evaluates the rules")
+        for line in _weaker(read, generic):
+            typer.echo(line)
     typer.echo(
         "load  in Grafana: Dashboards, New, Import, and choose the data source; or mount the provisioning folder"
     )
     typer.echo("      the boards read the recordings of otel-llm-routing generate prometheus")
+
+
+def _grafana_alerts(read: Inputs, source: str, runbooks: str, file: Path) -> str:
+    """Return the alert rules for Grafana, and of those that ``file`` has now, which are gone."""
+    from otel_llm_routing.generate.alerts import RUNBOOKS  # noqa: PLC0415  (pydantic takes its time)
+    from otel_llm_routing.generate.grafana.alerting import alerting  # noqa: PLC0415
+    from otel_llm_routing.generate.prometheus import rule_groups  # noqa: PLC0415
+
+    try:
+        before = file.read_text("utf-8", errors="replace") if file.exists() else ""
+    except OSError as error:
+        fail(f"{file}: cannot be read ({error.strerror}); check the folder and its permissions")
+    try:
+        return alerting(rule_groups(read.plan, runbooks=runbooks or RUNBOOKS), source, before)
+    except ValueError as error:
+        fail(f"--datasource-uid {error}")
+
+
+def _refuse_both(generic: bool, policy: Path | None, reference: Path | None) -> None:
+    if generic and (policy or reference):
+        fail("--generic takes no --policy and no --reference; leave one or the other out")
+
+
+def _refuse_address(option: str, said: str) -> None:
+    if not _URL.fullmatch(said):
+        fail(f"{option} {said!r} is no address; write https://...")
+
+
+def _nothing(policy: Path | None, reference: Path | None) -> bool:
+    """Say whether there is no file to read, neither named nor of its usual name."""
+    return not (policy or reference or POLICY.exists() or REFERENCE.exists())
+
+
+def _inputs(policy: Path | None, reference: Path | None, generic: bool) -> Inputs:
+    return Inputs(None, None, None) if generic else _read(policy, reference)
+
+
+@app.command()
+def collector(
+    output: Output,
+    to: Annotated[
+        list[Target],
+        typer.Option(help="Where the gateway writes; may be given several times."),
+    ] = [Target.PROMETHEUS_REMOTE_WRITE],  # noqa: B006  (typer reads it and changes nothing)
+    policy: PolicyFile = None,
+    own_spans: Annotated[
+        bool,
+        typer.Option(
+            "--own-spans", help="Also count from spans of this package, where the counts it makes itself are not sent."
+        ),
+    ] = False,
+    check: Check = False,
+) -> None:
+    """Write Collector configurations: beside the application, at the gateway, and counts derived from others' spans."""
+    from otel_llm_routing.generate.collector import configurations  # noqa: PLC0415
+
+    said = None
+    if policy is not None or POLICY.exists():
+        said = _policy(policy or POLICY)
+    made = configurations([one.value for one in to], said, own_spans=own_spans)
+    texts = {output / name: text for name, text in made.items()}
+    if check:
+        _compare(texts)
+        return
+    replace(texts)
+    for file in texts:
+        typer.echo(f"wrote {file}")
+    if said is None:
+        typer.echo("weaker: no policy, so surfaces are what spans, resources and routes say; name it with --policy")
+    typer.echo(f"test  otelcol-contrib validate --config {output / 'agent.yaml'}, with the variables that it names")
+    typer.echo("load  each file's first lines say where it runs, and what it needs from the environment")
 
 
 def _read(policy: Path | None, reference: Path | None) -> Inputs:

@@ -37,14 +37,14 @@ def dashboard_provisioning(path: str) -> str:
     return _provisioning("dashboards", {"apiVersion": 1, "providers": [provider]})
 
 
-def source_provisioning(url: str, traces: str | None) -> str:
+def source_provisioning(url: str, traces: str | None, uid: str = SOURCE_UID) -> str:
     """Return the file that adds the Prometheus at ``url``; its exemplars open traces of the data source ``traces``."""
     settings: dict[str, object] = {"httpMethod": "POST", "prometheusType": "Prometheus", "timeInterval": "60s"}
     if traces:
         settings["exemplarTraceIdDestinations"] = [{"name": "trace_id", "datasourceUid": traces}]
     source = {
         "name": "Prometheus",
-        "uid": SOURCE_UID,
+        "uid": uid,
         "type": "prometheus",
         "access": "proxy",
         "url": url,
