@@ -76,7 +76,7 @@ class FakeProvider:
 
     def serve_forever(self) -> None:
         """Serve in this thread until ``stop`` is called."""
-        self._server.serve_forever(poll_interval=0.05)
+        self._server.serve_forever(poll_interval=0.005)
 
     def stop(self) -> None:
         """Stop serving, also streams that stall."""

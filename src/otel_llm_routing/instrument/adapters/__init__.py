@@ -39,6 +39,7 @@ SDKS = (
     Sdk("google-genai", on="google.genai", adapter="google_genai"),
     Sdk("google-genai", on="google.genai._gaos.google_genai", adapter="google_interactions"),
     Sdk("google-genai", on="google.genai._interactions", adapter="google_interactions_stainless"),
+    Sdk("google-genai", on="google.genai.live", adapter="google_live"),
     Sdk("groq", on="groq", adapter="groq"),
     Sdk("huggingface_hub", on="huggingface_hub.inference._client", adapter="huggingface_hub"),
     Sdk("huggingface_hub", on="huggingface_hub.inference._generated._async_client", adapter="huggingface_hub"),

@@ -61,25 +61,36 @@ REWRITTEN = frozenset({"AwsClient", "AwsClientV2", "OciClient", "OciClientV2"})
 
 def read_answer(call: Call, item: Any) -> None:
     """Read a whole answer, or one event of a stream, of either version of the API."""
-    body = field(item, "_data") or item  # what a raw client returns has the HTTP response beside it
-    kind = field(body, "type") or field(body, "event_type")
-    if kind in ("content-delta", "text-generation"):
+    fields = _fields(item)
+    if "_data" in fields:  # what a raw client returns has the HTTP response beside it
+        item = fields["_data"]
+        fields = _fields(item)
+    if fields.get("type") == "content-delta" or fields.get("event_type") == "text-generation":
         return
-    body = field(body, "response") or body  # the last event of version 1
-    call.body(field(body, "model"))
-    for name in ("id", "generation_id"):
-        if (value := text(field(body, name))) is not None:
-            call.details[semconv.RESPONSE_ID] = value
-    end = field(body, "delta") or body  # the last event of version 2
-    reason = text(field(end, "finish_reason")) or text(field(first(field(body, "generations")), "finish_reason"))
+    if (whole := fields.get("response")) is not None:  # the last event of version 1
+        item, fields = whole, _fields(whole)
+    call.body(field(item, "model"))
+    if (value := text(fields.get("id")) or text(fields.get("generation_id"))) is not None:
+        call.details[semconv.RESPONSE_ID] = value
+    if (delta := fields.get("delta")) is not None:  # the last event of version 2
+        fields = _fields(delta)
+    reason = text(fields.get("finish_reason")) or text(field(first(fields.get("generations")), "finish_reason"))
     if reason is not None:
         call.details[semconv.FINISH_REASONS] = (reason,)
-    _usage(call, field(end, "usage") or field(body, "meta"))
+    if (usage := fields.get("usage") or field(item, "meta")) is not None:
+        _usage(call, usage)
+
+
+def _fields(body: Any) -> dict[str, Any]:
+    return body if type(body) is dict else getattr(body, "__dict__", {})
 
 
 def _usage(call: Call, usage: Any) -> None:
     # What was read and written, or, where that is not said, what is paid for.
-    for counted in (field(usage, "billed_units"), field(usage, "tokens")):
+    for name in ("billed_units", "tokens"):
+        counted = field(usage, name)
+        if counted is None:
+            continue
         if read := count(field(counted, "input_tokens")):
             call.input_tokens = call.details[semconv.INPUT_TOKENS] = read
         if written := count(field(counted, "output_tokens")):
@@ -118,6 +129,13 @@ class CohereAdapter(Adapter):
                     self.surround(cls, method, begin)
 
     # A call ------------------------------------------------------------------------------------------------------
+
+    def start(self, begin: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Start a call, unless a client's method has started it already; see ``Adapter``."""
+        call = get_value(CALL)
+        if isinstance(call, Call) and call.request.read is read_answer and not call.ended:
+            return None
+        return super().start(begin, instance, args, kwargs)
 
     def _ask(
         self,

@@ -12,31 +12,23 @@ Hooked are (sources: google-genai 1.0.0, 1.75.0, 2.34.0, 3.6.1, ``models.py``, `
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opentelemetry.context import attach, create_key, detach, get_current, get_value, set_value
+from opentelemetry.context import get_value
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters import gemini
-from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import count, field
+from otel_llm_routing.instrument.adapters.turns import TurnAdapter
 from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
 from otel_llm_routing.instrument.context import CALL
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from otel_llm_routing.instrument.adapters.adapter import Begin
-
 ROUTER = "router"
-_TURN = create_key("llm_routing.google_genai.turn")
 _UPPER = re.compile(r"(?<=[a-z])([A-Z])")
 
 
@@ -66,30 +58,7 @@ def _snake(body: str) -> Any:
         return None
 
 
-class Turn:
-    """What the application asked for with one method that may ask a model several times: the calls not yet ended."""
-
-    __slots__ = ("calls", "context", "outer")
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.outer = get_value(_TURN)
-        """That of a chat, whose method uses the one of the models."""
-        self.context = set_value(_TURN, self)
-
-    def add(self, call: Call) -> None:
-        """Note a call."""
-        self.calls = [*[c for c in self.calls if not c.ended], call]
-        if isinstance(self.outer, Turn):
-            self.outer.add(call)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """End what has not ended: nobody reads on."""
-        for call in self.calls:
-            call.end(error)
-
-
-class GoogleGenAIAdapter(Adapter):
+class GoogleGenAIAdapter(TurnAdapter):
     """Hooks ``google.genai``."""
 
     def providers(self) -> set[str]:
@@ -99,8 +68,8 @@ class GoogleGenAIAdapter(Adapter):
     def hook(self, sdk: Any) -> None:  # noqa: ARG002  (the modules that are hooked are beneath it)
         """Hook the imported package."""
         modules = {name: sys.modules.get(f"google.genai.{name}") for name in ("models", "chats", "_api_client")}
-        content = functools.partial(self._content, False)  # noqa: FBT003
-        streamed = functools.partial(self._content, True)  # noqa: FBT003
+        content = functools.partial(self._content, False)
+        streamed = functools.partial(self._content, True)
         for name in ("Models", "AsyncModels"):
             models = getattr(modules["models"], name, None)
             self.surround(models, "_generate_content", content)
@@ -108,23 +77,15 @@ class GoogleGenAIAdapter(Adapter):
             # Once they had no other method beneath.
             embed = "_embed_content" if hasattr(models, "_embed_content") else "embed_content"
             self.surround(models, embed, self._embeddings)
-            self.wrap(models, "generate_content_stream", self._turn)
+            self.wrap(models, "generate_content_stream", self.turn)
         for name in ("Chat", "AsyncChat"):
-            self.wrap(getattr(modules["chats"], name, None), "send_message_stream", self._turn)
+            self.wrap(getattr(modules["chats"], name, None), "send_message_stream", self.turn)
         api = modules["_api_client"]
         client = getattr(api, "BaseApiClient", None) or getattr(api, "ApiClient", None)
         self.wrap(getattr(api, "HttpResponse", None), "__init__", _headers)
         self.wrap(client, "_build_request", _without_our_header)
 
-    def start(self, begin: Begin, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Start a call, and note it where more may follow from the same method."""
-        call = super().start(begin, instance, args, kwargs)
-        turn = get_value(_TURN)
-        if call is not None and isinstance(turn, Turn):
-            turn.add(call)
-        return call
-
-    def _content(self, stream: bool, models: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: ARG002, FBT001
+    def _content(self, stream: bool, models: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: ARG002
         config = kwargs.get("config")
         request = _request(gemini.GENERATE_CONTENT, read_response, models, kwargs)
         request.stream = stream
@@ -138,44 +99,6 @@ class GoogleGenAIAdapter(Adapter):
         for name in ("contents", "content", "batch_contents"):
             request.input_size += gemini.size(kwargs.get(name))
         return request
-
-    # The generators that the application gets ---------------------------------------------------------------------
-
-    def _turn(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
-        result = wrapped(*args, **kwargs)
-        if self._tracker is None:
-            return result
-        if inspect.isgenerator(result):
-            # Closed or dropped, it closes and drops those within at once.
-            return streams.in_context(result, get_current())
-        if inspect.isawaitable(result):
-            return _awaited(result, Turn())
-        return result
-
-
-async def _awaited(pending: Any, turn: Turn) -> Any:
-    before = get_current()
-    attach(turn.context)
-    try:
-        result = await pending
-    except BaseException as error:
-        turn.end(None if isinstance(error, GeneratorExit) else error)
-        raise
-    finally:
-        if get_current() is turn.context:
-            attach(before)
-    return _until_closed(result, turn) if inspect.isasyncgen(result) else result
-
-
-async def _until_closed(inner: AsyncGenerator[Any, Any], turn: Turn) -> AsyncGenerator[Any, Any]:
-    """Yield what ``inner`` yields; closed, end its calls at once: the event loop closes generators within later."""
-    steps = streams.in_context(inner, turn.context)
-    try:
-        async for item in steps:
-            yield item
-    finally:
-        turn.end()
-        await steps.aclose()
 
 
 def _request(operation: str, read: Any, models: Any, kwargs: dict[str, Any]) -> CallRequest:

@@ -3,7 +3,7 @@
 Hooked are (sources: google-genai 2.34.0 and 3.6.1, ``_gaos/google_genai.py``, ``_gaos/basesdk.py``,
 ``_gaos/utils/eventstreaming.py``; fields from ``_gaos/types/interactions``):
 
-- ``create`` of both clients: one call, with what the SDK sends to continue an answer, which the application sees as one;
+- ``create`` of both clients: one call, with whatever the SDK sends to continue an answer that came incomplete;
 - ``do_request``: the headers;
 - the stream objects, as they are made.
 """
@@ -26,7 +26,6 @@ from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.instrument.context import CALL
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
-
 
 GAOS = "google.genai._gaos"
 _UNDER_WAY = frozenset({"in_progress", "requires_continuation"})

@@ -72,10 +72,6 @@ _CONVERSATIONS = re.compile(r"/conversations(?:/[^/]+(?:/restart)?)?\Z")
 class MistralAdapter(SpeakeasyAdapter):
     """Adds what is particular to Mistral: its conversations, and the SDK's own spans."""
 
-    def providers(self) -> set[str]:
-        """Return the providers whose calls this adapter sees."""
-        return {self.provider}
-
     def endpoint(self, path: str) -> Endpoint | None:
         """Return what is done at ``path``."""
         return _CONVERSATION if _CONVERSATIONS.search(path) else ends(_ENDPOINTS, path)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters import gemini
-from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import MAX_DEPTH, count, field, text
+from otel_llm_routing.instrument.adapters.turns import TurnAdapter
 from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
 from otel_llm_routing.models import clean_model
 
@@ -89,7 +89,7 @@ def size(value: Any, depth: int = 0) -> int:
     return gemini.size(value, depth)
 
 
-class VertexAIAdapter(Adapter):
+class VertexAIAdapter(TurnAdapter):
     """Hooks ``vertexai``, one module or the other."""
 
     def hook(self, sdk: Any) -> None:
@@ -103,9 +103,13 @@ class VertexAIAdapter(Adapter):
             begin = functools.partial(self._content, stream)
             self.surround(models, name, begin)
             self.surround(models, f"{name}_async", begin)
+        for name in ("_send_message_streaming", "_send_message_streaming_async"):
+            self.wrap(getattr(sdk, "ChatSession", None), name, self.turn)
 
-    def _content(self, stream: bool, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: FBT001
-        request = self._request(gemini.GENERATE_CONTENT, field(model, "_model_name"), read_response)
+    def _content(self, stream: bool, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:
+        # The application names a model; the SDK writes where Google's are in front of it.
+        name = (text(field(model, "_model_name")) or "").removeprefix("publishers/google/models/")
+        request = self._request(gemini.GENERATE_CONTENT, name, read_response)
         request.stream = stream
         contents = kwargs["contents"] if "contents" in kwargs else args[0]
         request.input_size = size(contents) + size(field(model, "_system_instruction"))
