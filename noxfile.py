@@ -76,7 +76,8 @@ def newest(session: nox.Session, name: str) -> None:
     """The newest version of every SDK: all that can be installed together in one environment, the others alone."""
     entries = [e for e in SDKS.values() if not e.get("alone")] if name == TOGETHER else [SDKS[name]]
     requirements = [requirement for entry in entries for requirement in entry["environments"][-1]]
-    compatible(session, requirements, [test for entry in entries for test in entry["tests"]], f"newest-{name}")
+    tests = dict.fromkeys(test for entry in entries for test in entry["tests"])
+    compatible(session, requirements, list(tests), f"newest-{name}")
 
 
 @nox.session(venv_backend="none")
@@ -100,6 +101,7 @@ def peers(session: nox.Session) -> None:
         "openinference-instrumentation-anthropic",
         tests="tests/instrument/test_beside_peers.py",
     )
+    session.run("pytest", *QUIET, "tests/collector/test_same_counts.py", "-k", "another_instrumentation")
 
 
 @nox.session(python=["3.10", "3.13"])

@@ -72,7 +72,6 @@ def test_make_generate_writes_the_committed_files():
     done = subprocess.run(
         ["make", "-n", "-o", ".venv/.installed", "generate"], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    assert done.stdout.count("otel-llm-routing generate") == 5
     assert done.stdout.count("-o collector/rules") == 3
 
 
