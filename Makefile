@@ -17,12 +17,15 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-.PHONY: help demo test tools check generate dashboards preview bench simulate format compat clean
+.PHONY: help demo stack test tools check generate dashboards preview bench simulate format compat clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: $(STAMP) ## watch the model mix of three surfaces shift (SCENARIO=relax|pool-swap|new-model|steady)
 	@PYTHONPATH=examples $(BIN)/python -m demo --scenario $(SCENARIO) $(ARGS)
+
+stack: $(STAMP) tools ## the demo with a Collector, Prometheus and Alertmanager; ARGS=--check ends once all is seen to work
+	@PYTHONPATH=deploy $(BIN)/python -m stack $(ARGS)
 
 test: $(STAMP) tools ## run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -40,16 +43,22 @@ check: $(STAMP) ## formatting, lint, types, who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-generate: $(STAMP) ## write the rules of examples/policy to collector/rules, and the dashboards to grafana
+generate: $(STAMP) ## write the rules of examples/policy to collector/rules, the Collector's configurations, and grafana
 	@$(BIN)/otel-llm-routing generate prometheus --policy examples/policy/policy.yaml \
 	  --reference examples/policy/reference.yaml --kubernetes -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate prometheus --generic -o collector/rules $(ARGS)
 	@$(BIN)/otel-llm-routing generate alertmanager --policy examples/policy/policy.yaml -o collector/rules $(ARGS)
-	@$(BIN)/otel-llm-routing generate grafana -o grafana --rules ../collector/rules/llm-routing.rules.yaml $(ARGS)
+	@$(BIN)/otel-llm-routing generate prometheus --policy deploy/policy/policy.yaml \
+	  --reference deploy/policy/reference.yaml -o deploy/rules $(ARGS)
+	@$(BIN)/otel-llm-routing generate alertmanager --policy deploy/policy/policy.yaml -o deploy/rules $(ARGS)
+	@$(BIN)/otel-llm-routing generate grafana -o grafana --policy examples/policy/policy.yaml \
+	  --reference examples/policy/reference.yaml --rules ../collector/rules/llm-routing.rules.yaml $(ARGS)
+	@$(BIN)/otel-llm-routing generate collector --policy examples/policy/policy.yaml -o collector $(ARGS)
 
 dashboards: $(STAMP) ## make the Grafana dashboards from tools/dashboards (Python 3.11 or later)
 	@PYTHONPATH=tools $(BIN)/python -m dashboards
-	@$(BIN)/otel-llm-routing generate grafana -o grafana --rules ../collector/rules/llm-routing.rules.yaml
+	@$(BIN)/otel-llm-routing generate grafana -o grafana --policy examples/policy/policy.yaml \
+	  --reference examples/policy/reference.yaml --rules ../collector/rules/llm-routing.rules.yaml
 
 preview: $(STAMP) tools ## draw the dashboards into docs/images, from a Prometheus with a simulated month
 	@PYTHONPATH=tests/alerting:tests/dashboards $(BIN)/python tests/dashboards/preview.py $(ARGS)

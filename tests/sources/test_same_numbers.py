@@ -2,8 +2,8 @@
 
 Our own instrumentation counts on a real SDK, with its clock turned: what it collects is given other times, so that two
 hours pass in seconds. The SDK's exporters send it to ``otel-llm-routing serve`` and to a real Prometheus, and its
-encoder's messages are written to files by the conventions of the Collector's file exporter. No real Collector takes
-part here: that these are its conventions is what its documentation says, and is tested where a Collector is built.
+encoder's messages are written to files by the conventions of the Collector's file exporter. That these are its
+conventions is tested with a real Collector in ``test_collector_files.py``.
 """
 
 from __future__ import annotations
