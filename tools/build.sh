@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 made=$PWD/../.tools
 command -v go >/dev/null || { echo "tools: go is not installed; Go 1.26 or later builds Prometheus and its companions" >&2; exit 1; }
-want=$(cat {.,alertmanager,victoriametrics,collector}/go.{mod,sum} ../collector/manifest.yaml build.sh | sha256sum)
+want=$(cat {.,alertmanager,victoriametrics,collector,deploy}/go.{mod,sum} ../collector/manifest.yaml build.sh | sha256sum)
 [ "$(cat "$made/stamp" 2>/dev/null)" = "$want" ] && exit 0
 echo "building Prometheus, Alertmanager, VictoriaMetrics and a Collector, which takes some minutes once" >&2
 mkdir -p "$made/bin"
@@ -29,6 +29,10 @@ go install -tags remove_all_sd,netgo -ldflags='-s -w' tool
   go install -modfile="$made/go.mod" -tags netgo -ldflags='-s -w' tool
 )
 (cd victoriametrics && go install -ldflags='-s -w' tool)
+
+# What reads deploy/ as Compose and kubectl do; the first has the name of its folder.
+(cd deploy && go build -ldflags='-s -w' -o "$GOBIN/compose-spec" github.com/compose-spec/compose-go/v2/cmd &&
+  go install -ldflags='-s -w' sigs.k8s.io/kustomize/kustomize/v5)
 
 # The Collector is generated from its manifest by its own builder, and compiled as any program.
 (

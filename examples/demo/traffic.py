@@ -31,7 +31,7 @@ def main() -> None:
         if not changed and time.monotonic() >= change:
             persist(arguments.provider, settings)
             changed = True
-            print(f"traffic   {what}", flush=True)
+            print(f"traffic   {what.removeprefix('the same; ')}", flush=True)
         ask(arguments.app, chance)
         time.sleep(chance.expovariate(arguments.rate))
 

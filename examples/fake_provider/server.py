@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+REMEMBERED = 10_000
+"""Requests that are remembered at least, so that a provider may run for days."""
+
+
 class FakeProvider:
     """A provider on ``127.0.0.1``; a context manager.
 
@@ -56,6 +60,8 @@ class FakeProvider:
         url = urlsplit(target)
         with self.lock:
             self.requests.append(Received(method, target, headers, body))
+            if len(self.requests) > 2 * REMEMBERED:
+                del self.requests[:REMEMBERED]
             answers = replace(self.current)
             self.number += 1
             number = self.number

@@ -1,0 +1,1 @@
+"""Runs what ``deploy/compose.yaml`` describes without a container engine: the same commands, files and settings."""
