@@ -1,7 +1,7 @@
 """A server of Google's Live API on ``127.0.0.1``: a websocket on which the client sets up, and then asks.
 
 Source: google-genai 3.6.1, ``live.py`` and ``_live_converters.py``: the first message holds ``setup``, answered with
-``setupComplete``; then each ``clientContent`` is answered with the messages of one turn.
+``setupComplete``; then each ``client_content`` is answered with the messages of one turn.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class FakeLive:
         _send(connection, {"setupComplete": {"sessionId": "s"}})
         try:
             for message in connection:
-                if "clientContent" in json.loads(message):
+                asked = json.loads(message)
+                if "client_content" in asked:  # the SDK spells the outer name as protocol buffers do
                     self._turn(connection)
-                elif "toolResponse" in json.loads(message):
+                elif "tool_response" in asked:
                     _send(connection, {"serverContent": {"turnComplete": True}, "usageMetadata": USAGE})
         except ConnectionClosed:
             return

@@ -148,7 +148,7 @@ def embeddings(body: dict[str, Any], model: Any, answers: Answers) -> dict[str, 
 def response(body: dict[str, Any], model: Any, answers: Answers, number: int, status: str) -> dict[str, Any]:
     """Return a response of the Responses API."""
     done = status == "completed"
-    content = [{"type": "output_text", "text": text_of(body, answers), "annotations": []}]
+    content = [{"type": "output_text", "text": text_of(body, answers), "annotations": [], "logprobs": []}]
     message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "status": "completed", "content": content}
     read = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13, **answers.usage}
     details = {"input_tokens_details": {"cached_tokens": 2}, "output_tokens_details": {"reasoning_tokens": 1}}
@@ -187,7 +187,7 @@ def response_events(
     at = {"item_id": item, "output_index": 0, "content_index": 0}
     text = text_of(body, answers)
     message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    part = {"type": "output_text", "text": "", "annotations": []}
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     events.append({"type": "response.created", "response": response(body, model, answers, number, "in_progress")})
     events.append({"type": "response.in_progress", "response": response(body, model, answers, number, "in_progress")})
     events.append({"type": "response.output_item.added", "output_index": 0, "item": message})

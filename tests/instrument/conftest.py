@@ -104,20 +104,21 @@ def pytest_generate_tests(metafunc):
         modes = metafunc.cls.driver.modes
         for mark in metafunc.definition.iter_markers("where"):
             modes = [mode for mode in modes if mark.kwargs.get("mode", mode) == mode]
-        metafunc.parametrize("mode", modes)
+        metafunc.parametrize("mode", modes or [None])  # of none, pytest would make a skip
 
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what does not apply to a driver: that is no skip, as there is nothing that could run."""
-    out = [
-        item
-        for item in items
-        if getattr(item, "cls", None) is not None
-        and not all(getattr(item.cls.driver, flag) for mark in item.iter_markers("where") for flag in mark.args)
-    ]
+    out = [item for item in items if getattr(item, "cls", None) is not None and not _applies(item)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in set(out)]
+
+
+def _applies(item):
+    if "mode" in item.fixturenames and item.callspec.params["mode"] is None:
+        return False
+    return all(getattr(item.cls.driver, flag) for mark in item.iter_markers("where") for flag in mark.args)
 
 
 @pytest.fixture(scope="session", autouse=True)

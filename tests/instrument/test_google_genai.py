@@ -33,7 +33,7 @@ class GenAIDriver(Driver):
     requested, served = "gemini-flash-latest", "gemini-3.8-flash-001"
     enters = False
     lazy = True
-    has_error_event = hasattr(errors.APIError, "raise_error")  # before 1.46 the SDK took it for a chunk
+    has_error_event = hasattr(errors.APIError, "raise_error")  # older versions take it for a chunk
 
     def __init__(self, url, *, is_async=False, **options):
         self.is_async = is_async

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.metadata
 import json
 import os
 import shutil
@@ -28,6 +29,10 @@ if LITELLM is None:
 pytest.importorskip("fastapi", reason="litellm[proxy] is not installed")
 
 pytestmark = pytest.mark.timeout(300)  # a proxy takes its time to start
+
+OVERWRITES = tuple(int(part) for part in importlib.metadata.version("litellm").split(".")[:2]) >= (1, 82)
+"""Whether this proxy writes the group's name over the provider's, and says in a header which deployment served."""
+overwriting = pytest.mark.skipif(not OVERWRITES, reason="this proxy lets the provider's name pass")
 
 KEY = "sk-proxy"
 DEPLOYMENTS = {"openai/gpt-5", "openai/gpt-5-mini"}
@@ -156,6 +161,7 @@ ways = pytest.mark.parametrize(
 )
 
 
+@overwriting
 @ways
 async def test_its_headers_tell_the_deployment_that_served(telemetry, proxy, upstream, is_async, stream):
     assert await ask(proxy, is_async=is_async, stream=stream) == "smart"  # what the body says
@@ -167,6 +173,7 @@ async def test_its_headers_tell_the_deployment_that_served(telemetry, proxy, ups
     assert "llm_routing.fallback" not in telemetry.span().attributes
 
 
+@overwriting
 async def test_every_deployment_of_the_group_is_seen(telemetry, proxy, upstream):
     for _ in range(16):
         await ask(proxy)
@@ -175,6 +182,7 @@ async def test_every_deployment_of_the_group_is_seen(telemetry, proxy, upstream)
     assert sorted(served) == sorted(f"openai/{request.body['model']}" for request in upstream.requests)
 
 
+@overwriting
 @ways
 async def test_without_the_header_that_tells_its_body_confirms_nothing(telemetry, stripped, is_async, stream):
     assert await ask(stripped("x-litellm-model-"), is_async=is_async, stream=stream) == "smart"
@@ -183,6 +191,7 @@ async def test_without_the_header_that_tells_its_body_confirms_nothing(telemetry
     assert telemetry.span().attributes["llm_routing.gateway"] == "litellm"
 
 
+@overwriting
 async def test_without_any_header_a_rule_of_the_users_says_that_the_name_is_a_group(
     telemetry, stripped, tmp_path, monkeypatch
 ):
@@ -198,6 +207,7 @@ async def test_without_any_header_a_rule_of_the_users_says_that_the_name_is_a_gr
         models.forget()
 
 
+@overwriting
 @ways
 async def test_a_fallback_is_told(telemetry, proxy, upstream, is_async, stream):
     upstream.answers(fault="flaky:1")
@@ -215,3 +225,15 @@ async def test_a_group_that_fails_is_a_failed_call(telemetry, proxy, upstream):
         await ask(proxy)
     counted = telemetry.one()
     assert (counted["error.type"], counted["llm_routing.match"]) == ("InternalServerError", "unreported")
+
+
+@pytest.mark.skipif(OVERWRITES, reason="this proxy overwrites the provider's name")
+@ways
+async def test_an_older_proxy_lets_the_providers_name_pass_but_does_not_confirm_it(
+    telemetry, proxy, upstream, is_async, stream
+):
+    served = await ask(proxy, is_async=is_async, stream=stream)
+    assert served.startswith(upstream.requests[-1].body["model"])
+    counted = telemetry.one()
+    assert (counted["gen_ai.response.model"], counted["llm_routing.match"]) == (served, "unconfirmed")
+    assert telemetry.span().attributes["llm_routing.gateway"] == "litellm"

@@ -257,9 +257,7 @@ class Builder:
                     "expr": f"{counted}\nor\n0 * {constant('llm_routing:reference:share', PAIR)}",
                 }
             )
-        rules += [
-            {"record": f"llm_routing:stream_requests:{name}", "expr": self._of_stream(name)} for name in WINDOWS
-        ]
+        rules += [{"record": f"llm_routing:stream_requests:{name}", "expr": self._of_stream(name)} for name in WINDOWS]
         rules += [
             {
                 "record": f"llm_routing:share:{name}",

@@ -1,6 +1,6 @@
 """The google-genai SDK, 1.x to 3.x: content, its streams, chats and embeddings, of the Gemini API and of Vertex AI.
 
-Hooked are (sources: google-genai 1.0.0, 1.75.0, 2.34.0, 3.6.1, ``models.py``, ``chats.py``, ``_api_client.py``):
+Hooked are (sources: google-genai 1.30.0, 1.75.0, 2.34.0, 3.6.1, ``models.py``, ``chats.py``, ``_api_client.py``):
 
 - ``_generate_content``, ``_generate_content_stream`` and the embedding method of ``Models`` and ``AsyncModels``: one
   request each. Chats, automatic function calling and continuations all go through them, as often as they ask a model;

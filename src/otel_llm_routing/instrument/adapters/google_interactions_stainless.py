@@ -1,4 +1,4 @@
-"""The interactions of the google-genai SDK 1.x, from 1.55: a client of the Stainless family within the package.
+"""The interactions of the google-genai SDK 1.x: a client of the Stainless family within the package.
 
 Sources: google-genai 1.75.0 ``_interactions/resources/interactions.py`` (the path, which may begin with a
 Vertex AI project) and ``_interactions/_client.py``. From 2.0 on the package has no client.

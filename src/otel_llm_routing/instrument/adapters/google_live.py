@@ -65,7 +65,7 @@ class _Session:
             return
         call.first_chunk()
         call.request.read(call, message)
-        if field(content, "turn_complete") is True or field(content, "interrupted") is True:
+        if _is_last(content):
             self.end()
 
     def end(self, error: BaseException | None = None) -> None:
@@ -87,6 +87,13 @@ class _Session:
 def _says_something(content: Any) -> bool:
     """Say whether the content of a message is the model's: it may only say what the user was heard to say."""
     return any(field(content, name) is not None for name in ("model_turn", "output_transcription"))
+
+
+def _is_last(content: Any) -> bool:
+    """Say whether a message ends a turn; later versions of the protocol may say that the session is idle instead."""
+    if field(content, "turn_complete") is True or field(content, "interrupted") is True:
+        return True
+    return getattr(field(content, "interaction_status"), "value", None) == "IDLE"
 
 
 class GoogleLiveAdapter(Adapter):
