@@ -49,11 +49,15 @@ class VoyageAdapter(Adapter):
 
     def hook(self, sdk: Any) -> None:
         """Surround the methods that this version has."""
-        for client in (sdk.Client, sdk.AsyncClient):
+        for name in ("Client", "AsyncClient"):
+            client = getattr(sdk, name, None)
+            if client is None:
+                self.missing(name)
+                continue
             for method, argument in METHODS.items():
                 if method in client.__dict__:
                     self.surround(client, method, self._embedding(sdk, argument), _read_already)
-        requestor = sys.modules["voyageai.api_resources.api_requestor"].APIRequestor
+        requestor = getattr(sys.modules.get("voyageai.api_resources.api_requestor"), "APIRequestor", None)
         self.wrap(requestor, "request", self._request)
         self.wrap(requestor, "arequest", self._request_async)
 
