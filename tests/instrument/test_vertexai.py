@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 import pytest
 from conformance import Calls, Streams
 from driver import Driver, settled
@@ -24,6 +26,10 @@ except ImportError:
     MODES = ("sync",)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+
+PIXEL = b64decode(  # a picture of one, as Pillow looks at it where it is installed
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 
 
 class VertexAIDriver(Driver):
@@ -129,7 +135,7 @@ def made(provider, telemetry):
         ([Content(role="user", parts=[Part.from_text("abc"), Part.from_text("d")])], 4),
         ([{"role": "user", "parts": [{"text": "abc"}]}], 3),
         ([Part.from_data(data=b"12345", mime_type="image/png"), "ab"], 2),
-        ([Image.from_bytes(b"\x89PNG\r\n\x1a\n"), "ab"], 2),
+        ([Image.from_bytes(PIXEL), "ab"], 2),
     ],
 )
 def test_the_input_is_the_text_of_the_contents(made, telemetry, contents, size):
