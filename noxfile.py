@@ -16,7 +16,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # a Python that is not here is skipped, and said to be
 
-TOOLS = ("httpx>=0.27", "pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
+TOOLS = ("httpx>=0.27,<1", "pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
 QUIET = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "loadfile")
 SDKS = json.loads(Path("tests/instrument/supported.json").read_text("utf-8"))["sdks"]
 TOGETHER = "one-environment"  # "together" is an SDK
