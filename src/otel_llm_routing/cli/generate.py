@@ -12,7 +12,7 @@ import typer
 
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, files
+from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,9 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The
 Check = Annotated[
     bool, typer.Option("--check", help="Write nothing; exit with 1 if the files there are not what would be written.")
 ]
+
+
+Runbooks = Annotated[str, typer.Option(metavar="URL", help="Where your copy of the runbooks is read.")]
 
 
 class Target(str, Enum):
@@ -53,17 +56,15 @@ class Inputs(NamedTuple):
 @app.command()
 def prometheus(
     output: Output,
-    policy: Annotated[Path | None, typer.Option(help="The policy.  [default: policy.yaml, if there is one]")] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="The reference.  [default: reference.yaml, if there is one]")
-    ] = None,
+    policy: PolicyFile = None,
+    reference: ReferenceFile = None,
     generic: Annotated[
         bool, typer.Option("--generic", help="Rules that need no files: weaker, for the time before there is a policy.")
     ] = False,
     match: Annotated[
         str, typer.Option(metavar="MATCHERS", help="Count only series with these labels, such as 'job=\"shop\"'.")
     ] = "",
-    runbooks: Annotated[str, typer.Option(metavar="URL", help="Where your copy of the runbooks is read.")] = "",
+    runbooks: Runbooks = "",
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Also write a PrometheusRule for the Prometheus operator.")
     ] = False,
@@ -157,17 +158,15 @@ def alertmanager(
 @app.command()
 def grafana(
     output: Output,
-    policy: Annotated[Path | None, typer.Option(help="The policy.  [default: policy.yaml, if there is one]")] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="The reference.  [default: reference.yaml, if there is one]")
-    ] = None,
+    policy: PolicyFile = None,
+    reference: ReferenceFile = None,
     generic: Annotated[
         bool, typer.Option("--generic", help="Alert rules that need no files: weaker, as of generate prometheus.")
     ] = False,
     datasource_uid: Annotated[
         str, typer.Option(metavar="UID", help="Grafana's data source that alert rules read, and write recordings to.")
     ] = "prometheus",
-    runbooks: Annotated[str, typer.Option(metavar="URL", help="Where your copy of the runbooks is read.")] = "",
+    runbooks: Runbooks = "",
     prometheus_url: Annotated[
         str, typer.Option(metavar="URL", help="Where Grafana reaches the Prometheus.")
     ] = "http://prometheus:9090",

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, get_current, get_value
 from opentelemetry.trace import (
     INVALID_SPAN,
     Span,
@@ -116,12 +116,8 @@ class Tracker:
         context = get_current()
         if suppressed(context):
             return None
-        outer = context.get(CALL)
-        if (
-            isinstance(outer, Call)
-            and not outer.ended
-            and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS)
-        ):
+        outer = under_way(context)
+        if outer is not None and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS):
             return None
         if not self.processor.attached:
             # The application set up its tracer provider after the instrumentation started.
@@ -404,6 +400,12 @@ class Call:
                 context,
             )
         )
+
+
+def under_way(context: Context | None = None) -> Call | None:
+    """Return the call that is being made in ``context``, or here, if it has not ended."""
+    call = get_value(CALL, context)
+    return call if isinstance(call, Call) and not call.ended else None
 
 
 def keep_attribute(span: Span, name: str, value: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach, get_current
 
+from otel_llm_routing.instrument.call import Call
 from otel_llm_routing.instrument.guard import swallowed
 
 if TYPE_CHECKING:
@@ -22,14 +23,32 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from otel_llm_routing.instrument.call import Call
-
     Reader = Callable[[Call, Any], None]
 
 EXTENSION = "llm_routing.call"
 """Key under which a response carries its call, in the dictionary httpx keeps for such things."""
 MAX_HELD = 1 << 20
 """Bytes of one body, or of one event, that are held while they pass; a longer one is not read."""
+
+
+def call_of(stream: Any) -> Call | None:
+    """Return the open call of an SDK's stream object, whose HTTP response carries it; None where there is none."""
+    try:
+        call = stream.response.extensions.get(EXTENSION)
+    except Exception:  # noqa: BLE001  (a stand-in for a response, in somebody's test)
+        return None
+    return call if isinstance(call, Call) and not call.ended else None
+
+
+def leave(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap the ``__exit__`` of such an object; an asynchronous one's is called here, and awaited by the caller."""
+    # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
+    error = args[1] if len(args) > 1 else None
+    if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
+        call = call_of(instance)
+        if call is not None:
+            call.end(error)
+    return wrapped(*args, **kwargs)
 
 
 def items(

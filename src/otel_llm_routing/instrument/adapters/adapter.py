@@ -15,6 +15,7 @@ import wrapt
 from opentelemetry.context import attach, detach, get_current
 
 from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import once, swallowed
 
 if TYPE_CHECKING:
@@ -152,16 +153,9 @@ class Adapter:
         call = self.start(begin, instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
-        token = attach(call.context)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.end(error)
-            raise
-        finally:
-            detach(token)  # the same frame of the same thread: always the right place
+        result = run(call, wrapped, args, kwargs)
         if inspect.isawaitable(result):  # a coroutine function behind somebody's decorator
-            return self._awaited(finish, call, result)
+            return self._awaited(finish, call, lambda: result, (), {})
         return self.finish(finish, call, result)
 
     async def _around_async(
@@ -170,21 +164,12 @@ class Adapter:
         call = self.start(begin, instance, args, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)
-        return await self._awaited(finish, call, wrapped(*args, **kwargs))
+        return await self._awaited(finish, call, wrapped, args, kwargs)
 
-    async def _awaited(self, finish: Finish, call: Call, pending: Any) -> Any:
-        before = get_current()
-        attach(call.context)
-        try:
-            result = await pending
-        except BaseException as error:
-            call.end(None if isinstance(error, GeneratorExit) else error)
-            raise
-        finally:
-            # A coroutine that is dropped may be closed in another context, where there is nothing to take back.
-            if get_current() is call.context:
-                attach(before)
-        return self.finish(finish, call, result)
+    async def _awaited(
+        self, finish: Finish, call: Call, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return self.finish(finish, call, await run_async(call, wrapped, args, kwargs))
 
     def _around_generator(
         self, begin: Begin, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -197,6 +182,28 @@ class Adapter:
     ) -> Any:
         start = functools.partial(self.start, begin, instance, args, kwargs)
         return streams.lazy_async_items(wrapped(*args, **kwargs), start, get_current())
+
+
+def run(call: Call, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what ``wrapped`` returns, called beneath ``call``; an error ends the call."""
+    token = attach(call.context)
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as error:
+        call.end(error)
+        raise
+    finally:
+        detach(token)  # the same frame of the same thread: always the right place
+
+
+async def run_async(call: Call, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what ``wrapped`` returns, called and awaited beneath ``call``; an error ends the call."""
+    try:
+        with Within(call.context):
+            return await wrapped(*args, **kwargs)
+    except BaseException as error:
+        call.end(None if isinstance(error, GeneratorExit) else error)
+        raise
 
 
 def whole(call: Call, result: Any) -> Any:

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import wrapt
-from opentelemetry.context import get_value
 
 from otel_llm_routing.instrument.adapters.adapter import Adapter, put_back
 from otel_llm_routing.instrument.adapters.completions import read_completion
 from otel_llm_routing.instrument.adapters.fields import characters, field
 from otel_llm_routing.instrument.adapters.stream_objects import ATTRIBUTE, StreamObjects
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model, provider_of_host
 
@@ -136,8 +134,8 @@ def _listen(client: Any, kwargs: dict[str, Any]) -> None:
 
 def _see_response(theirs: Any, response: Any) -> None:
     try:
-        call = get_value(CALL)
-        if isinstance(call, Call) and not call.ended:
+        call = under_way()
+        if call is not None:
             headers = response.http_response.headers
             call.headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()])
     except Exception:  # noqa: BLE001

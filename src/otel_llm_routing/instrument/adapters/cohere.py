@@ -18,14 +18,14 @@ import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.context import attach, detach, get_current, get_value
+from opentelemetry.context import attach, detach
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, first, text
-from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest, under_way
+from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import clean_model, provider_of_host
@@ -132,8 +132,8 @@ class CohereAdapter(Adapter):
 
     def start(self, begin: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Start a call, unless a client's method has started it already; see ``Adapter``."""
-        call = get_value(CALL)
-        if isinstance(call, Call) and call.request.read is read_answer and not call.ended:
+        call = under_way()
+        if call is not None and call.request.read is read_answer:
             return None
         return super().start(begin, instance, args, kwargs)
 
@@ -193,8 +193,8 @@ class CohereAdapter(Adapter):
 
 def _see(response: Any) -> None:
     try:
-        call = get_value(CALL)
-        if isinstance(call, Call) and not call.ended:
+        call = under_way()
+        if call is not None:
             call.headers(response.headers.raw)
     except Exception:  # noqa: BLE001
         swallowed("look at an HTTP response of cohere")
@@ -254,13 +254,8 @@ async def _async_within(manager: Any, start: Start) -> AsyncIterator[Any]:
             yield response
         return
     try:
-        before = get_current()
-        attach(call.context)
-        try:
+        with Within(call.context):
             response = await manager.__aenter__()
-        finally:
-            if get_current() is call.context:
-                attach(before)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_exit(manager)
             yield _observed(response, call)

@@ -40,17 +40,29 @@ def read_content(call: Call, response: Any) -> None:
 
 def read_usage(call: Call, usage: Any) -> None:
     """Read the tokens so far; the last chunk's are those of the answer."""
+    take_tokens(
+        call,
+        prompt=count(field(usage, "prompt_token_count")),
+        tools=count(field(usage, "tool_use_prompt_token_count")),
+        answer=count(field(usage, "candidates_token_count")),
+        thoughts=count(field(usage, "thoughts_token_count")),
+        cached=count(field(usage, "cached_content_token_count")),
+    )
+
+
+def take_tokens(call: Call, *, prompt: int, tools: int, answer: int, thoughts: int, cached: int) -> None:
+    """Take the tokens as Google counts them: what tools read beside the prompt, and thoughts beside the answer.
+
+    The conventions' totals include both.
+    """
     details = call.details
-    # Google counts what tools read apart from the prompt, and thoughts apart from the answer; the conventions' totals
-    # include both.
-    if read := count(field(usage, "prompt_token_count")) + count(field(usage, "tool_use_prompt_token_count")):
+    if read := prompt + tools:
         call.input_tokens = details[semconv.INPUT_TOKENS] = read
-    thoughts = count(field(usage, "thoughts_token_count"))
-    if written := count(field(usage, "candidates_token_count")) + thoughts:
+    if written := answer + thoughts:
         call.output_tokens = details[semconv.OUTPUT_TOKENS] = written
     if thoughts:
         details[semconv.REASONING_TOKENS] = thoughts
-    if cached := count(field(usage, "cached_content_token_count")):
+    if cached:
         details[semconv.CACHE_READ_TOKENS] = cached
 
 

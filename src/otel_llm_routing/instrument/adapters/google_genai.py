@@ -17,14 +17,11 @@ import re
 import sys
 from typing import Any
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters import gemini
 from otel_llm_routing.instrument.adapters.fields import count, field
 from otel_llm_routing.instrument.adapters.turns import TurnAdapter
-from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -126,8 +123,8 @@ def _without_our_header(wrapped: Any, instance: Any, args: tuple[Any, ...], kwar
 def _headers(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
     try:
-        call = get_value(CALL)
-        if isinstance(call, Call) and not call.ended:
+        call = under_way()
+        if call is not None:
             headers = field(instance, "headers")
             call.headers([(k.encode(), v.encode("utf-8", "replace")) for k, v in (headers or {}).items()])
     except Exception:  # noqa: BLE001

@@ -14,16 +14,13 @@ import json
 import sys
 from typing import Any
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters import gemini
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import count, field, text
 from otel_llm_routing.instrument.adapters.stream_objects import StreamObjects
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -57,16 +54,14 @@ def _plain(value: Any) -> Any:
 
 
 def _usage(call: Call, usage: Any) -> None:
-    details = call.details
-    if read := count(field(usage, "total_input_tokens")) + count(field(usage, "total_tool_use_tokens")):
-        call.input_tokens = details[semconv.INPUT_TOKENS] = read
-    thoughts = count(field(usage, "total_thought_tokens"))
-    if written := count(field(usage, "total_output_tokens")) + thoughts:
-        call.output_tokens = details[semconv.OUTPUT_TOKENS] = written
-    if thoughts:
-        details[semconv.REASONING_TOKENS] = thoughts
-    if cached := count(field(usage, "total_cached_tokens")):
-        details[semconv.CACHE_READ_TOKENS] = cached
+    gemini.take_tokens(
+        call,
+        prompt=count(field(usage, "total_input_tokens")),
+        tools=count(field(usage, "total_tool_use_tokens")),
+        answer=count(field(usage, "total_output_tokens")),
+        thoughts=count(field(usage, "total_thought_tokens")),
+        cached=count(field(usage, "total_cached_tokens")),
+    )
 
 
 def interaction_size(body: Any) -> int:
@@ -144,8 +139,8 @@ def _prepare(kwargs: dict[str, Any]) -> None:
 
 def _see(response: Any) -> None:
     try:
-        call = get_value(CALL)
-        if isinstance(call, Call) and not call.ended:
+        call = under_way()
+        if call is not None:
             call.headers(response.headers.raw)
     except Exception:  # noqa: BLE001
         swallowed("look at an HTTP response of google-genai")

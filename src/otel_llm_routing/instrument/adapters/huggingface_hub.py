@@ -14,14 +14,11 @@ import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.completions import read_completion
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, text
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model, provider_name, provider_of_host
 
@@ -104,14 +101,9 @@ def _is_url(name: Any) -> bool:
     return isinstance(name, str) and name.startswith(("http://", "https://"))
 
 
-def _current() -> Call | None:
-    call = get_value(CALL)
-    return call if isinstance(call, Call) and not call.ended else None
-
-
 def _see_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
     try:
-        call = _current()
+        call = under_way()
         if call is not None and call.request.address is None:
             url = urlsplit((args[0] if args else kwargs["request_parameters"]).url)
             call.details[semconv.SERVER_ADDRESS] = url.hostname
@@ -123,7 +115,7 @@ def _see_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
 
 def _see_response(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
     try:
-        if (call := _current()) is not None:
+        if (call := under_way()) is not None:
             call.headers(_raw((args[0] if args else kwargs["response"]).headers))
     except Exception:  # noqa: BLE001
         swallowed("look at an HTTP response of huggingface_hub")

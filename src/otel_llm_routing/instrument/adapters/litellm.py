@@ -36,7 +36,7 @@ from otel_llm_routing.instrument.adapters.litellm_request import (
     request_of,
 )
 from otel_llm_routing.instrument.adapters.stream_objects import StreamObjects
-from otel_llm_routing.instrument.call import EMBEDDINGS, Call
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, under_way
 from otel_llm_routing.instrument.context import CALL
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import same_model
@@ -165,8 +165,8 @@ def _functions(public: Any) -> list[FunctionType]:
 
 
 def _current() -> Call | None:
-    call = get_value(CALL)
-    return call if isinstance(call, Call) and isinstance(call.request, Asked) and not call.ended else None
+    call = under_way()
+    return call if call is not None and isinstance(call.request, Asked) else None
 
 
 def _is_stream(value: Any) -> bool:

@@ -16,15 +16,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.context import get_value
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters.completions import chat_size, endpoints, read_completion
 from otel_llm_routing.instrument.adapters.fields import characters, count, field
 from otel_llm_routing.instrument.adapters.speakeasy import SpeakeasyAdapter, ends, payload
 from otel_llm_routing.instrument.adapters.stainless import Endpoint
-from otel_llm_routing.instrument.call import Call
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, under_way
 from otel_llm_routing.instrument.guard import swallowed
 
 if TYPE_CHECKING:
@@ -116,9 +114,9 @@ def _spans_go_to(hook: Any, configuration: Any) -> Any:
 def _before_its_span_ends(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
     """Read a whole answer while the SDK's span, which is the call's, can be written to."""
     try:
-        call = get_value(CALL)
+        call = under_way()
         response = kwargs["response"] if "response" in kwargs else args[1]
-        if isinstance(call, Call) and call.request.native_span and not call.ended:
+        if call is not None and call.request.native_span:
             call.headers(response.headers.raw)
             if response.is_closed and response.is_success:
                 call.request.read(call, json.loads(response.content))

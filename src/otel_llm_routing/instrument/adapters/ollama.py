@@ -14,14 +14,13 @@ from typing import Any
 from weakref import WeakSet
 
 import wrapt
-from opentelemetry.context import get_current, get_value
+from opentelemetry.context import get_current
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters.adapter import Adapter, whole
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, text
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -124,19 +123,14 @@ class _Answer(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]
     """The class of the answer, which it makes as before; it sees the fields that the class is going to drop."""
 
     def __call__(self, *args: Any, **fields: Any) -> Any:
-        if "remote_model" in fields and (call := _current()) is not None:
+        if "remote_model" in fields and (call := under_way()) is not None:
             call.routed(fields["remote_model"])
         return self.__wrapped__(*args, **fields)
 
 
-def _current() -> Call | None:
-    call = get_value(CALL)
-    return call if isinstance(call, Call) and not call.ended else None
-
-
 def _see_response(response: Any) -> None:
     try:
-        if (call := _current()) is not None:
+        if (call := under_way()) is not None:
             call.headers(response.headers.raw)
     except Exception:  # noqa: BLE001
         swallowed("look at an HTTP response of ollama")

@@ -21,14 +21,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import characters, count, text
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.models import clean_model
 
 if TYPE_CHECKING:
@@ -135,8 +132,8 @@ def _name(reference: Any) -> str | None:
 
 def _around() -> Call | None:
     """Return the call of ``run`` or ``stream`` that a request is made for."""
-    call = get_value(CALL)
-    return call if isinstance(call, Call) and not call.ended and call.request.read is read_prediction else None
+    call = under_way()
+    return call if call is not None and call.request.read is read_prediction else None
 
 
 def _see(call: Call, response: Any) -> Any:

@@ -98,7 +98,7 @@ class SpeakeasyAdapter(Adapter):
         ):
             cls = getattr(module, name, None)
             self.wrap(cls, "__init__", functools.partial(_stream, observe))
-            self.wrap(cls, leave, _exit)
+            self.wrap(cls, leave, streams.leave)
 
     def _made(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = wrapped(*args, **kwargs)
@@ -193,29 +193,11 @@ def _finish(outcome: Any, result: Any) -> Any:
 def _stream(observe: Any, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     wrapped(*args, **kwargs)
     try:
-        if (call := _call_of(instance)) is not None:
+        if (call := streams.call_of(instance)) is not None:
             call.parsing = True
             instance.generator = observe(instance.generator, call, call.request.read)
     except Exception:  # noqa: BLE001
         swallowed("observe a stream")
-
-
-def _exit(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
-    error = args[1] if len(args) > 1 else None
-    if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
-        call = _call_of(instance)
-        if call is not None:
-            call.end(error)
-    return wrapped(*args, **kwargs)
-
-
-def _call_of(stream: Any) -> Call | None:
-    try:
-        call = stream.response.extensions.get(streams.EXTENSION)
-    except Exception:  # noqa: BLE001  (a stand-in for a response, in somebody's test)
-        return None
-    return call if isinstance(call, Call) and not call.ended else None
 
 
 def _family(base: type) -> list[type]:

@@ -18,13 +18,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import wrapt
-from opentelemetry.context import attach, detach, get_current, get_value
 
 from otel_llm_routing.instrument import streams
-from otel_llm_routing.instrument.adapters.adapter import Adapter, put_back
+from otel_llm_routing.instrument.adapters.adapter import Adapter, put_back, run, run_async
 from otel_llm_routing.instrument.adapters.fields import field
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import clean_model, provider_of_host
@@ -102,7 +100,7 @@ class StainlessAdapter(Adapter):
         ):
             self._wrap_if_there(stream, "__stream__", functools.partial(_stream, observe))
             self._wrap_if_there(stream, "close", _close)
-            self._wrap_if_there(stream, leave, _exit)
+            self._wrap_if_there(stream, leave, streams.leave)
         return True
 
     def _wrap_if_there(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
@@ -176,48 +174,19 @@ class StainlessAdapter(Adapter):
         host = url.host if url.port is None else f"{url.host}:{url.port}"
         return self._provider_by_type[cls] or provider_of_host(host) or self.provider
 
-    def _finish(self, call: Call, result: Any) -> None:
-        """End a call whose answer is complete; leave one open whose answer is yet to be read."""
-        response, call.http_response, call.sent = call.http_response, None, None
-        if response is not None and (call.request.stream or not response.is_closed):
-            return  # the stream, or the bytes, end it
-        _read_whole(call, result, response)
-        call.end()
-
     # The hooks ---------------------------------------------------------------------------------------------------
 
     def _request(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call, args, kwargs = self._guarded_begin(instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
-        token = attach(call.context)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.end(error)
-            raise
-        finally:
-            detach(token)  # the same frame of the same thread: always the right place
-        self._guarded_finish(call, result)
-        return result
+        return self.finish(_finish, call, run(call, wrapped, args, kwargs))
 
     async def _request_async(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call, args, kwargs = self._guarded_begin(instance, args, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)
-        before = get_current()
-        attach(call.context)
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.end(None if isinstance(error, GeneratorExit) else error)
-            raise
-        finally:
-            # A coroutine that is dropped may be closed in another context, where there is nothing to take back.
-            if get_current() is call.context:
-                attach(before)
-        self._guarded_finish(call, result)
-        return result
+        return self.finish(_finish, call, await run_async(call, wrapped, args, kwargs))
 
     def _guarded_begin(
         self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -233,13 +202,6 @@ class StainlessAdapter(Adapter):
             swallowed(f"read a request of {self.package}")
             return None, args, kwargs
         return call, args, kwargs
-
-    def _guarded_finish(self, call: Call, result: Any) -> None:
-        try:
-            self._finish(call, result)
-        except Exception:  # noqa: BLE001
-            swallowed(f"read a response of {self.package}")
-            call.end()
 
     def _process_response(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
         call = self._see_response(kwargs.get("response"))
@@ -267,8 +229,8 @@ class StainlessAdapter(Adapter):
 
     def _see_response(self, response: Any) -> Call | None:
         try:
-            call = get_value(CALL)
-            if not isinstance(call, Call) or call.ended or response is None:
+            call = under_way()
+            if call is None or response is None:
                 return None
             if call.sent is None:  # a call of another SDK, which uses this one: what the headers say is said of it
                 call.headers(response.headers.raw)
@@ -288,7 +250,7 @@ class StainlessAdapter(Adapter):
 
 
 def _stream(observe: Any, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = _call_of(instance)
+    call = streams.call_of(instance)
     if call is None:
         return wrapped(*args, **kwargs)
     call.parsing = True
@@ -296,19 +258,18 @@ def _stream(observe: Any, wrapped: Any, instance: Any, args: tuple[Any, ...], kw
 
 
 def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if (call := _call_of(instance)) is not None and not call.reading:
+    if (call := streams.call_of(instance)) is not None and not call.reading:
         call.end()
     return wrapped(*args, **kwargs)
 
 
-def _exit(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # The body of a ``with`` that fails, or is cancelled, cut the answer short: that is how the call ended.
-    error = args[1] if len(args) > 1 else None
-    if isinstance(error, BaseException) and not isinstance(error, GeneratorExit):
-        call = _call_of(instance)
-        if call is not None:
-            call.end(error)
-    return wrapped(*args, **kwargs)
+def _finish(call: Call, result: Any) -> Any:
+    """End a call whose answer is complete; leave one open whose answer is yet to be read."""
+    response, call.http_response, call.sent = call.http_response, None, None
+    if response is None or not (call.request.stream or not response.is_closed):
+        _read_whole(call, result, response)
+        call.end()  # else the stream, or the bytes, end it
+    return result
 
 
 def _read_whole(call: Call, result: Any, response: Any) -> None:
@@ -318,14 +279,6 @@ def _read_whole(call: Call, result: Any, response: Any) -> None:
     else:
         # A raw response, or a type of the application's own.
         call.request.read(call, json.loads(response.content))
-
-
-def _call_of(stream: Any) -> Call | None:
-    try:
-        call = stream.response.extensions.get(streams.EXTENSION)
-    except Exception:  # noqa: BLE001  (a stand-in for a response, in somebody's test)
-        return None
-    return call if isinstance(call, Call) and not call.ended else None
 
 
 def _path(url: Any) -> str:

@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import wrapt
-from opentelemetry.context import attach, detach, get_current
+from opentelemetry.context import attach, detach
 
+from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import swallowed
 
 if TYPE_CHECKING:
@@ -133,10 +134,9 @@ async def _anext(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
         return await wrapped(*args, **kwargs)
     call = watched.call
     call.reading = True
-    before = get_current()
-    attach(call.context)
     try:
-        item = await wrapped(*args, **kwargs)
+        with Within(call.context):
+            item = await wrapped(*args, **kwargs)
     except StopAsyncIteration:
         watched.end(instance)
         raise
@@ -144,9 +144,6 @@ async def _anext(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
         call.end(None if isinstance(error, GeneratorExit) else error)
         raise
     finally:
-        # A step that is dropped may be closed in another context, where there is nothing to take back.
-        if get_current() is call.context:
-            attach(before)
         call.reading = False
     watched.see(item)
     return item

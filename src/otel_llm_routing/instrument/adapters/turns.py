@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, create_key, get_current, get_value, set_value
+from opentelemetry.context import create_key, get_current, get_value, set_value
 
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.context import Within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -71,16 +72,12 @@ class TurnAdapter(Adapter):
 
 
 async def _awaited(pending: Any, turn: Turn) -> Any:
-    before = get_current()
-    attach(turn.context)
     try:
-        result = await pending
+        with Within(turn.context):
+            result = await pending
     except BaseException as error:
         turn.end(None if isinstance(error, GeneratorExit) else error)
         raise
-    finally:
-        if get_current() is turn.context:
-            attach(before)
     return _until_closed(result, turn) if inspect.isasyncgen(result) else result
 
 

@@ -47,16 +47,14 @@ def read_response(call: Call, response: Any) -> None:
 
 
 def _usage(call: Call, usage: Any) -> None:
-    details = call.details
-    if read := count(usage.prompt_token_count) + count(getattr(usage, "tool_use_prompt_token_count", 0)):
-        call.input_tokens = details[semconv.INPUT_TOKENS] = read
-    thoughts = count(getattr(usage, "thoughts_token_count", 0))
-    if written := count(usage.candidates_token_count) + thoughts:
-        call.output_tokens = details[semconv.OUTPUT_TOKENS] = written
-    if thoughts:
-        details[semconv.REASONING_TOKENS] = thoughts
-    if cached := count(getattr(usage, "cached_content_token_count", 0)):
-        details[semconv.CACHE_READ_TOKENS] = cached
+    gemini.take_tokens(
+        call,
+        prompt=count(usage.prompt_token_count),
+        tools=count(getattr(usage, "tool_use_prompt_token_count", 0)),
+        answer=count(usage.candidates_token_count),
+        thoughts=count(getattr(usage, "thoughts_token_count", 0)),
+        cached=count(getattr(usage, "cached_content_token_count", 0)),
+    )
 
 
 def read_embeddings(call: Call, embeddings: Any) -> None:

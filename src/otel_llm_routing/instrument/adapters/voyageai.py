@@ -14,13 +14,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import characters, count
-from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest, under_way
 from otel_llm_routing.models import clean_model
 
 if TYPE_CHECKING:
@@ -109,9 +106,8 @@ class VoyageAdapter(Adapter):
 
 
 def _of_the_client() -> Call | None:
-    call = get_value(CALL)
-    ours = isinstance(call, Call) and not call.ended and call.request.read is read_embeddings
-    return call if ours else None  # type: ignore[return-value]
+    call = under_way()
+    return call if call is not None and call.request.read is read_embeddings else None
 
 
 def _see(call: Call, response: Any) -> Any:

@@ -15,13 +15,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.context import get_value
-
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import characters, count, first, text
-from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -158,9 +155,8 @@ def _class(module: str, name: str) -> Any:
 
 
 def _under_way() -> Call | None:
-    call = get_value(CALL)
-    ours = isinstance(call, Call) and not call.ended and call.request.read in (read_answer, read_each)
-    return call if ours else None  # type: ignore[return-value]
+    call = under_way()
+    return call if call is not None and call.request.read in (read_answer, read_each) else None
 
 
 def _size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

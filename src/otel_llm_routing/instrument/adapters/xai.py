@@ -19,14 +19,12 @@ from weakref import WeakKeyDictionary
 
 import wrapt
 from opentelemetry import trace
-from opentelemetry.context import get_value
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import steps
 from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.fields import text
-from otel_llm_routing.instrument.call import Call, CallRequest
-from otel_llm_routing.instrument.context import CALL
+from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -145,8 +143,8 @@ class XaiAdapter(Adapter):
     def _polled(self, answer: Any) -> None:
         """Read a deferred completion at once, while the SDK's span, which may be the call's, is open."""
         try:
-            call = get_value(CALL)
-            if isinstance(call, Call) and not call.ended and answer.HasField("response"):
+            call = under_way()
+            if call is not None and answer.HasField("response"):
                 call.request.read(call, answer.response)
         except Exception:  # noqa: BLE001
             swallowed(f"read a response of {self.package}")
