@@ -194,6 +194,23 @@ class Alertmanager(Program):
         super().__init__(folder, "alertmanager", command, f"{self.url}/-/ready")
 
 
+class VictoriaMetrics(Program):
+    """A single-node VictoriaMetrics, which answers as Prometheus does, its data in ``folder``/victoria."""
+
+    def __init__(self, folder, *flags):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [
+            tool("victoria-metrics"),
+            f"-storageDataPath={folder / 'victoria'}",
+            f"-httpListenAddr=127.0.0.1:{port}",
+            *flags,
+        ]
+        super().__init__(folder, "victoria-metrics", command, f"{self.url}/health")
+
+    query = Prometheus.query
+
+
 class VMAlert(Program):
     """VictoriaMetrics' vmalert with a rule file, on the data of a Prometheus that takes what it records."""
 

@@ -121,22 +121,5 @@ def test_every_store_that_runs_here_has_the_names_and_numbers_that_the_rules_rea
 
 def store(folder, to):
     if to == "victoriametrics":
-        return VictoriaMetrics(folder)
+        return components.VictoriaMetrics(folder, "-search.latencyOffset=0s")
     return components.Prometheus(folder, flags=WRITING)
-
-
-class VictoriaMetrics(components.Program):
-    """VictoriaMetrics, which answers as Prometheus does."""
-
-    def __init__(self, folder):
-        port = components.free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [
-            components.tool("victoria-metrics"),
-            f"-storageDataPath={folder / 'victoria'}",
-            f"-httpListenAddr=127.0.0.1:{port}",
-            "-search.latencyOffset=0s",
-        ]
-        super().__init__(folder, "victoria-metrics", command, f"{self.url}/health")
-
-    query = components.Prometheus.query

@@ -29,19 +29,11 @@ STREAMS = (
 )
 
 
-class VictoriaMetrics(components.Program):
-    """A single-node VictoriaMetrics that keeps everything."""
+class VictoriaMetrics(components.VictoriaMetrics):
+    """One that keeps everything, and takes a file."""
 
     def __init__(self, folder):
-        port = components.free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [
-            components.tool("victoria-metrics"),
-            f"-storageDataPath={folder / 'victoria'}",
-            f"-httpListenAddr=127.0.0.1:{port}",
-            "-retentionPeriod=100y",
-        ]
-        super().__init__(folder, "victoria", command, f"{self.url}/health")
+        super().__init__(folder, "-retentionPeriod=100y")
 
     def load(self, openmetrics):
         """Take counters with times in seconds, and make them visible to queries."""

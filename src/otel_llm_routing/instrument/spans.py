@@ -183,6 +183,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     def note_call(self, root: SDKSpan | None, request: CallRequest) -> None:
         """Remember that a call starts, as framework spans around it may not be found from here."""
+        if not self._nodes:
+            return  # nobody has a model span open, so none can be around it
         embeds = request.operation == EMBEDDINGS
         self._started.append(_Started(time.time_ns(), _work(root), request.model, embeds))
 

@@ -15,6 +15,7 @@ import wrapt
 from opentelemetry.context import attach, detach, get_current
 
 from otel_llm_routing.instrument import streams
+from otel_llm_routing.instrument.call import under_way
 from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import once, swallowed
 
@@ -204,6 +205,15 @@ async def run_async(call: Call, wrapped: Any, args: tuple[Any, ...], kwargs: dic
     except BaseException as error:
         call.end(None if isinstance(error, GeneratorExit) else error)
         raise
+
+
+def see_headers(package: str, response: Any) -> None:
+    """Take the headers of an httpx response that arrives beneath a call. Never raises."""
+    try:
+        if (call := under_way()) is not None:
+            call.headers(response.headers.raw)
+    except Exception:  # noqa: BLE001
+        swallowed(f"look at an HTTP response of {package}")
 
 
 def whole(call: Call, result: Any) -> Any:

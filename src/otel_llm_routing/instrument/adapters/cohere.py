@@ -22,7 +22,7 @@ from opentelemetry.context import attach, detach
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
-from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.adapters.adapter import Adapter, see_headers
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, first, text
 from otel_llm_routing.instrument.call import EMBEDDINGS, Call, CallRequest, under_way
 from otel_llm_routing.instrument.context import Within
@@ -184,39 +184,30 @@ class CohereAdapter(Adapter):
             return _async_seen(result)
         if hasattr(result, "__enter__") and not hasattr(result, "status_code"):
             return _seen(result)
-        _see(result)
+        see_headers("cohere", result)
         return result
 
 
 # HTTP responses as they arrive ------------------------------------------------------------------------------------
 
 
-def _see(response: Any) -> None:
-    try:
-        call = under_way()
-        if call is not None:
-            call.headers(response.headers.raw)
-    except Exception:  # noqa: BLE001
-        swallowed("look at an HTTP response of cohere")
-
-
 async def _awaited(pending: Any) -> Any:
     response = await pending
-    _see(response)
+    see_headers("cohere", response)
     return response
 
 
 @contextlib.contextmanager
 def _seen(manager: Any) -> Iterator[Any]:
     with manager as response:
-        _see(response)
+        see_headers("cohere", response)
         yield response
 
 
 @contextlib.asynccontextmanager
 async def _async_seen(manager: Any) -> AsyncIterator[Any]:
     async with manager as response:
-        _see(response)
+        see_headers("cohere", response)
         yield response
 
 

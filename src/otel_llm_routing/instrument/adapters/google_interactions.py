@@ -17,10 +17,10 @@ from typing import Any
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters import gemini
-from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.adapters.adapter import Adapter, see_headers
 from otel_llm_routing.instrument.adapters.fields import count, field, text
 from otel_llm_routing.instrument.adapters.stream_objects import StreamObjects
-from otel_llm_routing.instrument.call import Call, CallRequest, under_way
+from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.models import clean_model
 
@@ -137,26 +137,17 @@ def _prepare(kwargs: dict[str, Any]) -> None:
         swallowed("look at an HTTP request of google-genai")
 
 
-def _see(response: Any) -> None:
-    try:
-        call = under_way()
-        if call is not None:
-            call.headers(response.headers.raw)
-    except Exception:  # noqa: BLE001
-        swallowed("look at an HTTP response of google-genai")
-
-
 def _response(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
     _prepare(kwargs)
     response = wrapped(*args, **kwargs)
-    _see(response)
+    see_headers("google-genai", response)
     return response
 
 
 async def _async_response(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
     _prepare(kwargs)
     response = await wrapped(*args, **kwargs)
-    _see(response)
+    see_headers("google-genai", response)
     return response
 
 
