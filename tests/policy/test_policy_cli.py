@@ -18,7 +18,7 @@ from otel_llm_routing.analyze.sources.sqlite import BUCKET
 from otel_llm_routing.cli.app import app
 from otel_llm_routing.policy.draft import MAX_IDENTIFIERS, SeenName, SeenSurface, draft, quoted
 from otel_llm_routing.policy.loading import json_schema, parse
-from otel_llm_routing.policy.schema import Band, Defaults, Policy, Surface, Uses
+from otel_llm_routing.policy.schema import Band, Defaults, Policy, Surface, Uses, Waiver
 from otel_llm_routing.serve.receiver import Point
 from otel_llm_routing.serve.store import Store
 
@@ -360,7 +360,14 @@ def test_the_line_for_editors_can_stand_in_a_policy():
     assert parse(BLOCKS[1] + WARNED).policy.surfaces
 
 
-TABLES = {"the file": Policy, "`defaults`": Defaults, "a surface": Surface, "`uses`": Uses, "a band": Band}
+TABLES = {
+    "the file": Policy,
+    "`defaults`": Defaults,
+    "a surface": Surface,
+    "`uses`": Uses,
+    "a band": Band,
+    "a waiver": Waiver,
+}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from otel_llm_routing import __version__
-from otel_llm_routing.cli import backtest, check, generate, models, policy, reference, report, serve
+from otel_llm_routing.cli import (
+    audit,
+    backtest,
+    check,
+    checklist,
+    evals,
+    generate,
+    models,
+    pin,
+    policy,
+    reference,
+    report,
+    serve,
+)
 
 app = typer.Typer(
     help="See which concrete model really serves each product surface.",
@@ -15,12 +28,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(evals.app, name="evals")
 app.add_typer(generate.app, name="generate")
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(reference.app, name="reference")
+app.command()(audit.audit)
 app.command()(backtest.backtest)
 app.command()(check.check)
+app.command()(checklist.checklist)
+app.command()(pin.pin)
 app.command()(report.report)
 app.command()(serve.serve)
 

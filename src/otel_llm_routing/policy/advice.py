@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from difflib import get_close_matches
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.policy.findings import Level
     from otel_llm_routing.policy.loading import Loaded
     from otel_llm_routing.policy.reference import Reference
-    from otel_llm_routing.policy.schema import Surface, SurfacePolicy
+    from otel_llm_routing.policy.schema import Policy, Surface, SurfacePolicy
 
 MATCH_KINDS = ("route", "task", "message", "rpc", "faas", "name")
 """What a pattern of ``match`` may say before its colon; the instrumentation takes anything else for a route."""
@@ -47,6 +48,7 @@ def _declared(loaded: Loaded) -> Iterator[Note]:
     yield from _budget(loaded.policy.defaults.false_alarms_per_month, ("defaults",))
     yield from _too_many(loaded)
     yield from _shadowed(loaded)
+    yield from _waivers(loaded.policy)
     for surface in loaded.policy.resolved():
         yield from _of_surface(surface)
 
@@ -218,6 +220,25 @@ def _budget(budget: float | None, place: Place) -> Iterator[Note]:
             (*place, "false_alarms_per_month"),
             f"{budget:g} is fewer than the rules can promise, which is {SMALLEST_BUDGET:g}; write that or more",
         )
+
+
+# Waivers --------------------------------------------------------------------------------------------------------------
+
+
+def _waivers(policy: Policy) -> Iterator[Note]:
+    today = datetime.now(timezone.utc).date()
+    for at, waiver in enumerate(policy.waivers):
+        place = ("waivers", at)
+        if waiver.until < today:
+            yield Note(
+                (*place, "until"),
+                f"{waiver.until} is over, so the audit counts {brief(waiver.model)} again; decide, then take the "
+                "waiver out or write a new day",
+            )
+        if waiver.surface is not None and waiver.surface not in policy.surfaces:
+            near = get_close_matches(waiver.surface, policy.surfaces, 1)
+            hint = f"did you mean {brief(near[0])}?" if near else "name one of them, or take surface out"
+            yield Note((*place, "surface"), f"{brief(waiver.surface)} is not a surface of this policy; {hint}")
 
 
 # What a word processor did to it --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from otel_llm_routing.policy.document import Document, Located, Place, PolicyError, Problem, brief
-from otel_llm_routing.policy.schema import Band, Defaults, Policy, Surface, Uses
+from otel_llm_routing.policy.schema import Band, Defaults, Evals, Policy, Surface, SurfaceEvals, Uses, Waiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +100,17 @@ _RIGHT: dict[str, tuple[str, str]] = {
     "tolerance": ("a number of points", "a number from 0.5 to 50"),
     "false_alarms_per_month": ("a rate of false alarms", "a number above 0, at most 10, such as 0.1"),
     "unknown_limit": _SHARE,
+    "evals": ("a mapping", 'how far an eval may be from production, such as distance: "25 %"'),
+    "distance": _SHARE,
+    "served_distance": _SHARE,
+    "missing": _SHARE,
+    "unplaced": _SHARE,
+    "waivers": ("a list", "- {model: gpt-5, reason: why, until: 2026-12-31}"),
+    "model": ("a model", "an identifier such as gpt-5, or a glob of them"),
+    "path": ("a glob of files", "one as in .gitignore, such as src/search/**"),
+    "surface": ("a surface", "the name of one, as it stands under surfaces"),
+    "reason": _WORDS,
+    "until": ("a day", "a day such as 2026-12-31"),
     "severity": ("a severity", "page, ticket or info"),
     "commitment": ("a commitment", "a link (https://...) to what the provider promises about changes, or none"),
     "pin_when": _WORDS,
@@ -161,6 +172,8 @@ def _sentence(place: Place, kind: str, message: str, value: Any) -> str:
 def _right(place: Place) -> tuple[str, str]:
     if place[0] == "surfaces" and len(place) == 2:  # noqa: PLR2004
         return _SURFACE
+    if place[0] == "waivers" and len(place) == 2:  # noqa: PLR2004
+        return "a waiver", _RIGHT["waivers"][1].removeprefix("- ")
     if place[2:3] == ("expect",) and len(place) == _EXPECT:
         return _BAND_OR_SHARE
     field = place[-2] if isinstance(place[-1], int) else place[-1]
@@ -171,6 +184,12 @@ def _unknown_key(place: Place) -> str:
     model: type[BaseModel] = Policy
     if place[0] == "defaults":
         model = Defaults
+    elif place[0] == "waivers":
+        model = Waiver
+    elif place[0] == "evals":
+        model = Evals
+    elif place[2:3] == ("evals",) and len(place) == _EXPECT:
+        model = SurfaceEvals
     elif len(place) > _EXPECT:
         model = Band
     elif len(place) > 3:  # noqa: PLR2004

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -58,6 +59,16 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _day(value: Any) -> Any:
+    """Read a day of YAML, and the same in quotes."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*", value):
+        return value.strip()
+    if not isinstance(value, date) or isinstance(value, datetime):
+        msg = "not a day"
+        raise ValueError(msg)  # noqa: TRY004  (of which pydantic makes an error of the field)
+    return value
+
+
 def _commitment(value: str) -> str:
     if not re.fullmatch(_COMMITMENT, value):
         msg = "a link (https://...) to what the provider has promised, or none"
@@ -104,6 +115,8 @@ Commitment = Annotated[
     AfterValidator(_commitment),
     WithJsonSchema({"type": "string", "pattern": rf"^\s*({_COMMITMENT})\s*$"}),
 ]
+# Strict, or a number would be seconds since 1970.
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Identifiers = Annotated[tuple[Identifier, ...], BeforeValidator(_listed)]
 # Strict, or `tolerance: yes` would be one point.
 Points = Annotated[float, Field(ge=0.5, le=50, allow_inf_nan=False, strict=True)]
@@ -174,6 +187,28 @@ class Defaults(_Strict):
     )
 
 
+class SurfaceEvals(_Strict):
+    """How far the eval of a surface may be from its traffic before `evals check` says so."""
+
+    distance: Share | None = Field(
+        None, description="The highest distance (total variation) between cases and traffic, over surfaces and sizes."
+    )
+    served_distance: Share | None = Field(
+        None, description="The highest distance between the models that served the eval and those of production."
+    )
+
+
+class Evals(SurfaceEvals):
+    """What holds for evals of surfaces that do not say otherwise, and for an eval as a whole."""
+
+    missing: Share | None = Field(
+        None, description="The largest share of traffic that may be of surfaces and sizes without a case."
+    )
+    unplaced: Share | None = Field(
+        None, description="The largest share of cases that may name no surface, or one without traffic."
+    )
+
+
 class Surface(_Strict):
     """One surface of the product."""
 
@@ -200,6 +235,7 @@ class Surface(_Strict):
     severity: Severity | None = Field(
         None, description="The most urgent that alerts may be; page if customers see it, otherwise ticket."
     )
+    evals: SurfaceEvals | None = Field(None, description="How far this surface's eval may be from its traffic.")
     commitment: Commitment | None = Field(
         None, description="A link to what the provider promises about changes, or none."
     )
@@ -232,12 +268,24 @@ class SurfacePolicy(NamedTuple):
         return bool(self.uses.pinned) and self.uses.pinned == self.uses.identifiers
 
 
+class Waiver(_Strict):
+    """Names of models that the audit leaves alone until a day, and why."""
+
+    model: Identifier = Field(description="The identifier, or a glob of identifiers; case counts.")
+    path: Text | None = Field(None, description="A glob of files, as in .gitignore; everywhere, if there is none.")
+    surface: Name | None = Field(None, description="The surface for which it holds; for all, if there is none.")
+    reason: Text = Field(description="Why.")
+    until: Day = Field(description="The last day on which it holds (UTC).")
+
+
 class Policy(_Strict):
     """What each surface may run on, and why."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="The version of this format.")
     defaults: Defaults = Defaults()
+    evals: Evals | None = Field(None, description="How far an eval may be from production.")
     surfaces: dict[Name, Surface] = Field(min_length=1)
+    waivers: tuple[Waiver, ...] = Field((), description="Names of models that the audit leaves alone, for a time.")
 
     def surface(self, name: str) -> SurfacePolicy:
         """Return the surface ``name`` with the defaults filled in. Raises ``KeyError``."""

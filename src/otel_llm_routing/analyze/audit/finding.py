@@ -1,0 +1,187 @@
+"""What an audit finds: the name of a model in a file, and what is to be said about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from otel_llm_routing.analyze.audit.identity import Identity, Knowledge, identify
+from otel_llm_routing.analyze.audit.mention import ASKED, BARE, USES, Mention, Role
+from otel_llm_routing.models import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Level = Literal["error", "warning", "note", "none"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
+"""The worst first; ``none`` is a name with nothing to say against it."""
+
+WAIVER = "waiver"
+"""Stands as the rule of a finding that is about a waiver of the policy."""
+ITEMS_OF_A_CATALOGUE = 3
+"""So many different names as elements or keys of one list or mapping are a table of models, not a choice of one."""
+NAMES_OF_A_CATALOGUE = 5
+"""The same, wherever in it they stand, and in the body of a class."""
+CONSTANTS_OF_A_CATALOGUE = 8
+"""The same, as names of a module."""
+
+
+class Problem(NamedTuple):
+    """One thing to say about a finding."""
+
+    rule: str
+    """A key of ``problems.RULES``."""
+    level: Level
+    text: str
+
+
+class Waived(NamedTuple):
+    """Why a finding is left alone, for now."""
+
+    reason: str
+    until: str
+    line: int
+    """Of the waiver, in the policy."""
+
+
+class Seen(NamedTuple):
+    """What telemetry saw of a name on one surface."""
+
+    surface: str
+    requests: int
+    """All that asked for it; cached ones left out."""
+    served: tuple[tuple[str, int], ...]
+    """Requests by the model that served them, as far as it is known; the largest first."""
+    unreported: int
+    unconfirmed: int
+
+    @property
+    def known(self) -> int:
+        """Requests whose served model is known: what shares are shares of."""
+        return sum(requests for _, requests in self.served)
+
+
+class Lifetime(NamedTuple):
+    """What is known of how long a model is offered."""
+
+    state: Literal["retired", "retiring", "deprecated"]
+    on: str
+    """The day after which it is not offered, or empty where only that it is deprecated or retired is known."""
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The name of a model at one place."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int
+    identifier: str
+    kind: str
+    role: Role
+    key: str
+    call: str
+    provider: str | None
+    rule: str
+    """What says that it is a model, and of which kind."""
+    source: str
+    """Where that was read, or empty."""
+    fingerprint: str
+    used_at: tuple[int, ...] = ()
+    surfaces: tuple[str, ...] = ()
+    """Whose ``uses`` in the policy lists it."""
+    customer_facing: bool | None = None
+    """Whether customers see one of these surfaces; None where it is of none."""
+    lifetime: Lifetime | None = None
+    seen: tuple[Seen, ...] | None = None
+    """None: no source was asked."""
+    problems: tuple[Problem, ...] = ()
+    waived: Waived | None = None
+    waived_problems: tuple[Problem, ...] = ()
+    """What would be said without the waiver."""
+    known: bool = False
+    """Whether all of its problems are in the baseline."""
+
+    @property
+    def level(self) -> Level:
+        """The worst level of its problems."""
+        return min((problem.level for problem in self.problems), key=LEVELS.index, default="none")
+
+    @property
+    def is_use(self) -> bool:
+        """Whether the program asks for it here."""
+        return self.role in USES
+
+
+def findings(file: str, mentions: Sequence[Mention], known: Knowledge) -> list[Finding]:
+    """Return the names of models among the texts of a file, in the order of their lines."""
+    judged = [(mention, who) for mention in mentions if (who := identify(mention, known)) is not None]
+    judged.sort(key=lambda one: (one[0].line, one[0].column))
+    roles = _roles(judged)
+    count: Counter[tuple[str, ...]] = Counter()
+    found = []
+    for (mention, who), role in zip(judged, roles, strict=True):
+        # Not the line, nor which call asks for a constant: what is around may change. The same may be there twice.
+        key = (file, mention.text, role, mention.key, mention.call if role == "call" else "")
+        mark = hashlib.sha256("\0".join((*key, str(count[key]))).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        count[key] += 1
+        found.append(
+            Finding(
+                file=file,
+                line=mention.line,
+                column=mention.column,
+                end_column=mention.end_column,
+                identifier=mention.text.strip(),
+                kind=who.kind,
+                role=role,
+                key=mention.key,
+                call=mention.call,
+                provider=who.provider,
+                rule=who.rule,
+                source=who.source,
+                fingerprint=mark,
+                used_at=mention.used_at,
+            )
+        )
+    return found
+
+
+def _roles(judged: Iterable[tuple[Mention, Identity]]) -> list[Role]:
+    """Return the role of every name: what stands in a table of many is listed, not asked for."""
+    items: dict[int, set[str]] = defaultdict(set)
+    names: dict[int, set[str]] = defaultdict(set)
+    pairs = list(judged)
+    for mention, _ in pairs:
+        if (table := mention.table) is not None:
+            names[table.number].add(canonical(mention.text))
+            if table.slot == "item":
+                items[table.number].add(canonical(mention.text))
+    return [_role(mention, items, names) for mention, _ in pairs]
+
+
+def _role(mention: Mention, items: dict[int, set[str]], names: dict[int, set[str]]) -> Role:
+    table = mention.table
+    if table is None:
+        return mention.role
+    chosen = "default" in mention.key.lower() or "fallback" in mention.key.lower()
+    if table.slot == "item" and not chosen and len(items[table.number]) >= ITEMS_OF_A_CATALOGUE:
+        return "catalogue"
+    if mention.role == "comparison":
+        return mention.role
+    if table.slot in ("item", "value"):
+        return "catalogue" if len(names[table.number]) >= NAMES_OF_A_CATALOGUE else mention.role
+    if mention.weight == ASKED:
+        return mention.role
+    most = NAMES_OF_A_CATALOGUE if table.slot == "class" else CONSTANTS_OF_A_CATALOGUE
+    return "catalogue" if mention.weight == BARE and len(names[table.number]) >= most else mention.role
+
+
+def marked(finding: Finding, known: frozenset[tuple[str, str]]) -> Finding:
+    """Return ``finding``, and whether all that is said of it was known: ``known`` are fingerprints and rules."""
+    said = [problem for problem in finding.problems if problem.level != "none"]
+    return replace(finding, known=bool(said) and all((finding.fingerprint, problem.rule) in known for problem in said))

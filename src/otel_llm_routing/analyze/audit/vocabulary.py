@@ -1,0 +1,178 @@
+"""What ``vocabulary.json`` says: which names, calls and neighbours tell that a text is the identifier of a model."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_LONGEST_KEY = 80
+EXAMPLES = frozenset({"enum", "example", "examples"})
+"""Keys of which whatever stands below them asks for no model; other keys about models have a text beside them."""
+
+
+class Call(NamedTuple):
+    """A function that asks a model, or makes what does."""
+
+    at: int | None
+    """The position of the model among the arguments."""
+    keywords: frozenset[str]
+    provider: str | None
+
+
+class Doubt(NamedTuple):
+    """When a rule about identifiers also matches texts that are none."""
+
+    sure: re.Pattern[str] | None
+    asked: bool
+    """Whether only a place counts where a model is certainly asked."""
+    never: bool
+    """Whether no place makes up for a text that is not ``sure``."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """``vocabulary.json``, ready for use."""
+
+    calls: Mapping[str, tuple[tuple[tuple[str, ...], Call], ...]]
+    """Last name of a call -> the dotted names that end so, and the call."""
+    about_models: frozenset[str]
+    listing: frozenset[str]
+    not_calls: frozenset[str]
+    lookups: frozenset[str]
+    fields: frozenset[str]
+    default_keywords: frozenset[str]
+    beside: frozenset[str]
+    inherit: frozenset[str]
+    doubts: Mapping[str, Doubt]
+    family: re.Pattern[str]
+    telling: re.Pattern[bytes]
+    """What a file has in it that names a model; others need no parser."""
+    organisations: frozenset[str]
+    colon_prefixes: Mapping[str, str]
+    slash_prefixes: Mapping[str, str]
+
+    def call(self, dotted: str) -> Call | None:
+        """Return what is known of the function with this dotted name; of two the longer one."""
+        parts = tuple(dotted.split("."))
+        for ends, call in self.calls.get(parts[-1], ()):
+            if parts[-len(ends) :] == ends:
+                return call
+        return None
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> Vocabulary:
+    """Return the vocabulary; it is read once."""
+    data = json.loads(files(__package__).joinpath("vocabulary.json").read_text("utf-8"))
+    known = json.loads(files("otel_llm_routing.models").joinpath("providers.json").read_text("utf-8"))
+    families = "|".join(map(re.escape, data["families"]["names"]))
+    return Vocabulary(
+        calls=_calls(data["calls"]["entries"]),
+        about_models=frozenset(data["about_models"]["keys"]),
+        listing=frozenset(data["listing"]["keys"]),
+        not_calls=frozenset(data["not_calls"]["names"]),
+        lookups=frozenset(data["defaults"]["lookups"]),
+        fields=frozenset(data["defaults"]["fields"]),
+        default_keywords=frozenset(data["defaults"]["keywords"]),
+        beside=frozenset(data["beside"]["keys"]),
+        inherit=frozenset(data["inherit"]["words"]),
+        doubts={
+            rule["id"]: Doubt(
+                re.compile(rule["sure"], re.IGNORECASE) if "sure" in rule else None,
+                rule.get("asked", False),
+                rule.get("never", False),
+            )
+            for rule in data["doubtful"]["rules"]
+        },
+        family=re.compile(rf"(?:[a-z0-9_.-]+/)*(?:{families})[-_.:/]?[a-z0-9].*", re.IGNORECASE),
+        telling=re.compile("|".join([*map(re.escape, data["telling"]["words"]), families]).encode(), re.IGNORECASE),
+        organisations=frozenset(data["families"]["organisations"]["names"]),
+        colon_prefixes=data["prefixes"]["names"],
+        slash_prefixes={
+            prefix: provider["name"] for provider in known["providers"] for prefix in provider.get("prefixes", ())
+        },
+    )
+
+
+def _calls(entries: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[tuple[str, ...], Call], ...]]:
+    found: dict[str, list[tuple[tuple[str, ...], Call]]] = {}
+    for entry in entries:
+        call = Call(entry.get("at", entry.get("at_if_text")), frozenset(entry["keywords"]), entry.get("provider"))
+        for dotted in entry["ends"]:
+            parts = tuple(dotted.split("."))
+            found.setdefault(parts[-1], []).append((parts, call))
+    return {last: tuple(sorted(calls, key=lambda one: -len(one[0]))) for last, calls in found.items()}
+
+
+class _KeyWords(NamedTuple):
+    words: frozenset[str]
+    whole: frozenset[str]
+    excluded: frozenset[str]
+    asking: frozenset[str]
+    last: frozenset[str]
+    offering: frozenset[str]
+
+
+@lru_cache(maxsize=1)
+def _key_words() -> _KeyWords:
+    data = json.loads(files(__package__).joinpath("vocabulary.json").read_text("utf-8"))
+    keys = data["keys"]
+    return _KeyWords(
+        words=frozenset(keys["words"]),
+        whole=frozenset(keys["whole"]),
+        excluded=frozenset(keys["not"]),
+        asking=frozenset(keys["asking"]),
+        last=frozenset(keys["last"]),
+        offering=frozenset(data["listing"]["names"]),
+    )
+
+
+_NAMES = 16_384
+
+
+@lru_cache(maxsize=_NAMES)
+def names_a_model(key: str) -> bool:
+    """Return whether a name, such as that of an argument or a variable, says that it holds a model's identifier.
+
+    ``default_model``, ``modelId`` and ``OPENAI_MODEL`` do; ``model_path`` and ``remodel`` do not.
+    """
+    if len(key) > _LONGEST_KEY:
+        return False
+    known = _key_words()
+    parts = [part.lower() for part in _WORD.findall(key)]
+    if "_".join(parts) in known.whole:
+        return True
+    return not known.words.isdisjoint(parts) and known.excluded.isdisjoint(parts)
+
+
+@lru_cache(maxsize=_NAMES)
+def offers(key: str) -> bool:
+    """Return whether a name is that of a list of models to choose from, as ``ALLOWED_MODELS`` is."""
+    return not _key_words().offering.isdisjoint(part.lower() for part in _WORD.findall(key[:_LONGEST_KEY]))
+
+
+@lru_cache(maxsize=_NAMES)
+def is_the_model(key: str) -> bool:
+    """Return whether a name is that of the model itself, as ``model_name`` is and ``model_armor`` is not."""
+    parts = [part.lower() for part in _WORD.findall(key)]
+    return bool(parts) and parts[-1] in _key_words().last
+
+
+@lru_cache(maxsize=_NAMES)
+def asks_a_model(key: str) -> bool:
+    """Return whether the name of a setting asks for a model, or a deployment of one, as ``OPENAI_MODEL`` does."""
+    if len(key) > _LONGEST_KEY:
+        return False
+    known = _key_words()
+    parts = [part.lower() for part in _WORD.findall(key)]
+    if known.asking.isdisjoint(parts) or not known.excluded.isdisjoint(parts) or parts[-1] not in known.last:
+        return False
+    return "deployment" in parts or not known.words.isdisjoint(parts)

@@ -1,0 +1,227 @@
+"""Python source: what asks for a model, what only speaks of one, and what is no model at all."""
+
+from __future__ import annotations
+
+import pytest
+
+USES = {
+    "an argument of a call": ('client.chat.completions.create(model="gpt-4o", messages=[])', "call", "alias"),
+    "a client's class": ('ChatOpenAI("gpt-4o")', "call", "alias"),
+    "a provider before a colon": ('Agent("openai:gpt-4o")', "call", "alias"),
+    "an argument of a function nobody knows": ('summarise(text, model="gpt-4o-2024-08-06")', "call", "pinned"),
+    "a name of Bedrock": (
+        'bedrock.converse(modelId="us.anthropic.claude-haiku-4-5-20251001-v1:0")',
+        "call",
+        "pinned",
+    ),
+    "a router": ('litellm.completion("openrouter/auto", messages=[])', "call", "router"),
+    "a deployment": ('AzureChatOpenAI(azure_deployment="prod-chat")', "call", "unknown"),
+    "a deployment of which a neighbour tells": ('ask(model="prod-chat", temperature=0)', "call", "unknown"),
+    "a parameter's default": ('def ask(prompt, model="gpt-4o"): ...', "default", "alias"),
+    "a keyword-only default": ('def ask(*, model_name: str = "gpt-4o"): ...', "default", "alias"),
+    "a lambda's default": ('ask = lambda model="gpt-4o": run(model)', "default", "alias"),
+    "a pydantic field": ('class C(BaseModel):\n    model: str = "claude-sonnet-4-5"', "default", "alias"),
+    "Field(default=)": ('class C(BaseModel):\n    m: str = Field(default="gemini-flash-latest")', "default", "alias"),
+    "the default of a variable": ('os.environ.get("OPENAI_MODEL", "gpt-5")', "default", "alias"),
+    "a deployment as default of a variable": (
+        'os.getenv("AZURE_OPENAI_DEPLOYMENT", "chat-prod")',
+        "default",
+        "unknown",
+    ),
+    "what stands behind or": ('model = os.getenv("M") or "gpt-5-mini"', "default", "alias"),
+    "argparse": ('parser.add_argument("-m", "--model", default="gpt-4o", help="such as gpt-4")', "default", "alias"),
+    "a constant": ('MODEL = "gpt-4o"', "constant", "alias"),
+    "a constant with a name of its own": ('FAST = "gpt-4o-mini"', "constant", "alias"),
+    "a setting of the environment": ('os.environ["OPENAI_MODEL"] = "gpt-5"', "constant", "alias"),
+    "what a function returns": ('def default_model():\n    return "gpt-4.1"', "constant", "alias"),
+    "one of two": ('model = "gpt-4o" if fast else other', "constant", "alias"),
+    "a mapping": ('settings = {"model": "gpt-4o", "temperature": 0}', "config", "alias"),
+    "texts that are added up": ('model = "gpt-" + "4o"', "constant", "alias"),
+    "texts side by side": ('model = ("gpt-"\n    "4o")', "constant", "alias"),
+    "an f-string without holes": ('model = f"gpt-4o"', "constant", "alias"),
+    "a list of fallbacks": ('completion(model=m, messages=x, fallbacks=["gpt-4o", other])', "call", "alias"),
+    "a sub-agent's session": (
+        'AgentDefinition(description="d", prompt="p", model="inherit")',
+        "call",
+        "inherit",
+    ),
+    "Claude Code's short name": ('ClaudeAgentOptions(model="sonnet")', "call", "alias"),
+    "an open model": ('pipe(model="meta-llama/Llama-3.1-8B-Instruct")', "call", "unknown"),
+    "a short name": ('def think(model="o3"): ...', "default", "alias"),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_what_asks_for_a_model_is_found_with_its_role_and_kind(tree, name):
+    code, role, kind = USES[name]
+    found = [f for f in tree.of("a.py", code).document["findings"] if f["role"] not in ("catalogue", "comparison")]
+    assert [(f["role"], f["kind"]) for f in found] == [(role, kind)], found
+
+
+NOTHING = {
+    "a docstring": '"""gpt-4o"""\ndef f():\n    """gpt-4o"""\nclass C:\n    "gpt-4o"',
+    "a comment": "# gpt-4o\nx = 1  # model='gpt-4o'",
+    "a sentence": 'help = "set it to gpt-4o"',
+    "an engine of something else": 'read_csv(f, engine="python")',
+    "another kind of model": 'Car(model="civic"); fit(model="linear"); ForeignKey(model="auth.User")',
+    "a codec": 'codec = "opus"',
+    "a device": 'load(device_map="auto", compression="auto")',
+    "an address": 'connect("example.com:8080"); get("https://api.openai.com/v1/models/gpt-4o")',
+    "a package": 'install("typescript@latest"); npm("left-pad@1234")',
+    "a path": 'load(model_path="models/gpt-4o.bin"); open("./claude-3-opus")',
+    "a placeholder": 'ask(model="your-model-here", messages=[])',
+    "a command": 'run(name="command", mode="default")',
+    "a template": 'ask(model="{{ model }}", messages=[]); ask(model="${MODEL}", messages=[])',
+    "a flag": 'os.getenv("CHAT_MODELS_ENABLED", "false"); f(use_model="true", temperature=1)',
+    "a name that the program makes": "ask(model=f'{name}', messages=[]); ask(model=name, messages=[])",
+    "what only looks like one": 'x = "gpt-researcher"; y = "codex-cli"; z = "grok-parser"; d = "backup.sql-20240101"',
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_is_no_model_is_not_found(tree, name):
+    assert tree.of("a.py", NOTHING[name]).document["findings"] == []
+
+
+SPOKEN_OF = {
+    "compared": ('if model == "gpt-4o": pass', "comparison"),
+    "looked for": ('ok = "gpt-4o" in name', "comparison"),
+    "asked of its beginning": ('name.startswith("gpt-4o")', "comparison"),
+    "matched": ('match name:\n    case "gpt-4o": pass', "comparison"),
+    "looked up": ('LIMITS["gpt-4o"]', "comparison"),
+    "printed": ('print("gpt-4o"); logger.info("gpt-4o")', "comparison"),
+    "a message": ('raise ValueError("gpt-4o")', "comparison"),
+    "an example": ('Field(..., description="gpt-4o", examples=["gpt-4o"])', "comparison"),
+    "a key with a number": ('LIMITS = {"gpt-4o": 128_000}', "comparison"),
+    "any of some": ('any(n in model for n in ["gpt-4o", "gpt-4"])', "comparison"),
+    "a type": ('def f(m: Literal["gpt-4o", "gpt-4"]): ...', "catalogue"),
+    "an enumeration": ('class M(str, Enum):\n    A = "gpt-4o"', "catalogue"),
+    "a table": ('LIMITS = {"gpt-4o": 1, "gpt-4": 2, "gpt-3.5-turbo": 3}', "catalogue"),
+    "a list of many": ('MODELS = ["gpt-4o", "gpt-4", "gpt-3.5-turbo"]', "catalogue"),
+    "what may be chosen": ('ALLOWED_MODELS = ["gpt-4o"]', "catalogue"),
+    "a list of entries": ('x = [{"id": "gpt-4o", "name": "GPT-4o"}]', "catalogue"),
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN_OF)
+def test_what_only_speaks_of_a_model_is_counted_apart(tree, name):
+    code, role = SPOKEN_OF[name]
+    said = tree.of("a.py", code)
+    assert {f["role"] for f in said.document["findings"]} == {role}
+    assert {f["level"] for f in said.document["findings"]} == {"none"}
+    document = tree.audit("--json", "a.py").document
+    assert document["findings"] == []
+    assert document["catalogued" if role == "catalogue" else "compared"] > 0
+
+
+def test_agents_with_a_model_each_are_no_catalogue(tree):
+    agents = ", ".join(f'{{"model": "gpt-4o-{n}", "instructions": "x"}}' for n in ("mini", "2024-08-06", "2024-05-13"))
+    said = tree.of("a.py", f"AGENTS = [{agents}]")
+    assert [f["role"] for f in said.document["findings"]] == ["config"] * 3
+
+
+def test_a_constant_tells_the_lines_in_which_a_call_asks_for_it(tree):
+    said = tree.of(
+        "a.py",
+        "MODEL = 'my-deployment'\n"
+        "class A:\n"
+        "    name = 'other-deployment'\n"
+        "    def ask(self, model='third-deployment'):\n"
+        "        c.chat.completions.create(model=MODEL, messages=[])\n"
+        "        c.chat.completions.create(model=self.name, messages=[])\n"
+        "        c.chat.completions.create(model=model, messages=[])\n",
+    )
+    used = {f["identifier"]: (f["line"], f["used_at"]) for f in said.document["findings"]}
+    assert used == {"my-deployment": (1, [5]), "other-deployment": (3, [6]), "third-deployment": (4, [7])}
+
+
+def test_a_name_of_another_function_is_another_name(tree):
+    said = tree.of(
+        "a.py", "def f():\n    m = 'my-deployment'\ndef g():\n    c.messages.create(model=m, max_tokens=1)\n"
+    )
+    assert said.document["findings"] == []
+
+
+def test_a_name_put_together_at_run_time_is_reported_if_a_part_tells_what_it_is(tree):
+    said = tree.of(
+        "a.py",
+        "c.messages.create(model=f'claude-{size}-4-5')\n"
+        "litellm.completion('openai/' + name, messages=[])\n"
+        "c.messages.create(model=f'{prefix}-{size}')\n",
+    )
+    assert said.found(kind="unknown", rule="put together at run time") == ["1: claude-{}-4-5", "2: openai/{}"]
+    assert len(said.document["findings"]) == 2
+
+
+def test_columns_are_counted_in_characters(tree):
+    found = tree.of("a.py", 'ü = "ä"; ask(model="gpt-4o")').one("gpt-4o")
+    assert (found["line"], found["column"], found["end_column"]) == (1, 20, 28)
+
+
+def test_the_provider_is_what_the_call_or_its_neighbours_say(tree):
+    said = tree.of(
+        "a.py",
+        'AzureChatOpenAI(model="gpt-4o")\n'
+        'ChatOpenAI(model="anthropic/claude-sonnet-4.6", base_url="https://openrouter.ai/api/v1")\n'
+        'ask(model="llama3", provider="ollama")\n'
+        'litellm.completion("azure/gpt-4o", messages=[])\n',
+    )
+    found = {f["line"]: (f["provider"], f["kind"]) for f in said.document["findings"]}
+    assert found[1] == ("azure.ai.openai", "unknown")  # a deployment's name is free text
+    assert found[2] == ("openrouter", "pinned")
+    assert found[3] == ("ollama", "alias")
+    assert found[4] == ("azure.ai.openai", "unknown")
+
+
+def test_a_rule_of_ones_own_is_believed(tree, monkeypatch):
+    from otel_llm_routing import models
+
+    rules = tree.write(
+        "rules.json",
+        '{"rules": [{"id": "ours", "provider": null, "kind": "router", "pattern": "house-.+", "source": "us"}]}',
+    )
+    monkeypatch.setenv(models.RULES_VARIABLE, str(rules))
+    models.forget()
+    try:
+        assert tree.of("a.py", 'f(model="house-blend"); g("house-blend")').found(kind="router", rule="ours") == [
+            "1: house-blend"
+        ]
+    finally:
+        monkeypatch.undo()
+        models.forget()
+
+
+def test_code_is_never_run(tree):
+    tree.of("a.py", "import pathlib\npathlib.Path('ran').touch()\nMODEL = 'gpt-4o'\n")
+    assert not (tree.path / "ran").exists()
+
+
+UNREADABLE = {
+    "Python 2": b'print "gpt-4o"\nmodel = "gpt-4o"\n',
+    "half a file": b'model = "gpt-4o"\ndef f(:\n',
+    "brackets without end": b'model = "gpt-4o"\n' + b"(" * 5000,
+    "an encoding nobody knows": b"# coding: klingon\nmodel = 'gpt-4o'\n",
+    "bytes that are no text": b"model = 'gpt-4o'\nx = '\xff\xfe'\n",
+    "operators without end": b"model = 'gpt-4o'\nx = " + b"-" * 50_000 + b"1\n",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_file_that_cannot_be_parsed_is_said_and_the_others_are_read(tree, name):
+    tree.write("bad.py", UNREADABLE[name])
+    tree.write("good.py", 'MODEL = "gpt-4o"')
+    said = tree.json()
+    assert said.code == 0
+    (unreadable,) = said.document["unreadable"]
+    assert unreadable["file"] == "bad.py"
+    assert [f["file"] for f in said.document["findings"] if f["file"] == "good.py"] == ["good.py"]
+
+
+def test_a_file_in_another_encoding_is_read_as_it_declares(tree):
+    said = tree.of("a.py", "# coding: latin-1\nx = 'é'; MODEL = 'gpt-4o'\n".encode("latin-1"))
+    assert said.found() == ["2: gpt-4o"]
+    assert said.document["unreadable"] == []
+
+
+def test_a_sum_of_thousands_is_read(tree):
+    assert "gpt-4o" in tree.of("a.py", "x = " + " + ".join(["y"] * 500) + "\nMODEL = 'gpt-4o'\n").out
