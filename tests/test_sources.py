@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import pytest
 from typer.testing import CliRunner
 
-from otel_llm_routing.analyze.sources import SourceError, open_source, prometheus
+from otel_llm_routing.analyze.sources import SourceError, open_source, prometheus, prometheus_api
 from otel_llm_routing.analyze.sources.prometheus import SLICE, PrometheusSource
 from otel_llm_routing.cli.app import app
 
@@ -30,9 +30,9 @@ END = int(time.time()) // 3600 * 3600 - 86_400
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch):
     for name in [*os.environ]:
-        if name.startswith(prometheus.ENVIRONMENT) or name.lower().endswith("_proxy"):
+        if name.startswith(prometheus_api.ENVIRONMENT) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(prometheus, "BACKOFF", 0.01)
+    monkeypatch.setattr(prometheus_api, "BACKOFF", 0.01)
 
 
 # A server that answers as it is told ----------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_nobody_listens():
 
 
 def test_an_answer_without_end_is_cut_off(server, monkeypatch):
-    monkeypatch.setattr(prometheus, "MAX_ANSWER", 1 << 20)
+    monkeypatch.setattr(prometheus_api, "MAX_ANSWER", 1 << 20)
     bomb = gzip.compress(b" " * (64 << 20))
     server.answer(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(SourceError, match="answers with more than 1 MiB; ask for fewer series"):
@@ -310,7 +310,8 @@ def test_warnings_reach_the_user_once(server, caplog):
         "5",
         "the answer is partial: some storage nodes did not take part",
     ]
-    assert [record.levelno for record in caplog.records if record.name == prometheus.__name__] == [logging.WARNING] * 3
+    said = [record.levelno for record in caplog.records if record.name == prometheus_api.__name__]
+    assert said == [logging.WARNING] * 3
     assert SECRET not in caplog.text
 
 
@@ -415,7 +416,8 @@ def test_both_kinds_of_source_are_named():
 
 
 def test_without_httpx_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, prometheus.__name__)
+    for module in (prometheus, prometheus_api):
+        monkeypatch.delitem(sys.modules, module.__name__)
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(SourceError, match=r"httpx is not installed; .* pip install 'otel-llm-routing\[prometheus\]'"):
         open_source("prometheus:http://localhost:9090")
