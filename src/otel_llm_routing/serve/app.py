@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +13,11 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from otel_llm_routing.serve import grpc_server, http_server
+from otel_llm_routing.serve.clock import Clock
+from otel_llm_routing.serve.intake import Intake
+from otel_llm_routing.serve.limits import MAX_BYTES, MAX_SERIES, Limits
 from otel_llm_routing.serve.receiver import Receiver
-from otel_llm_routing.serve.store import MAX_SERIES, Store
+from otel_llm_routing.serve.store import Store
 
 if TYPE_CHECKING:
     import socket
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
 WORKERS = 4
 """Exports that are decoded at a time, which bounds the memory they take."""
-TIDY = 600
+TIDY = 60
 """Seconds between two looks for what is old enough to be deleted."""
+FILES = 4096
+"""Files that may be open at a time, connections included, if the system lets us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Options:
     http_port: int = 4318
     retention_days: float = 90
     max_series: int = MAX_SERIES
+    max_bytes: int = MAX_BYTES
     policy: Policy | None = None
     reference: Reference | None = None
     """What the page judges by, and compares with."""
@@ -56,9 +61,10 @@ class _Server(uvicorn.Server):
 
 def run(options: Options, ready: Callable[[int, int], None]) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` is called with the gRPC and the HTTP port. Raises ``StoreError``."""
+    _allow_files()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(http_server.bind(options.host, options.http_port))
-        store = Store(options.db, options.max_series)
+        store = Store(options.db, limits=Limits(series=options.max_series, bytes=options.max_bytes))
         stack.callback(store.close)
         executor = stack.enter_context(ThreadPoolExecutor(WORKERS))
         asyncio.run(_serve(options, store, executor, listener, ready))
@@ -72,13 +78,22 @@ async def _serve(
     ready: Callable[[int, int], None],
 ) -> None:
     receiver = Receiver(store)
+    intake = Intake()
+    clock = Clock()
     http = _Server(
         uvicorn.Config(
             http_server.application(
-                receiver, store, executor, options.host, policy=options.policy, reference=options.reference
+                receiver,
+                store,
+                executor,
+                options.host,
+                intake=intake,
+                policy=options.policy,
+                reference=options.reference,
             ),
             http=http_server.ImpatientProtocol,
-            log_level="warning",
+            ws="none",
+            log_level="error",  # a warning is what any client can cause, as often as it likes
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
@@ -97,14 +112,27 @@ async def _serve(
             signal.signal(number, stop)
         else:
             loop.add_signal_handler(number, stop)
-    grpc, port = await grpc_server.start(receiver, executor, options.host, options.grpc_port)
+    grpc, port = await grpc_server.start(receiver, executor, intake, options.host, options.grpc_port)
     try:
         serving = asyncio.ensure_future(http.serve(sockets=[listener]))
         ready(port, listener.getsockname()[1])
         while not serving.done():
-            before = time.time() - options.retention_days * 86_400
-            await loop.run_in_executor(executor, store.forget, before)
+            now = clock.now()
+            await loop.run_in_executor(executor, store.forget, now - options.retention_days * 86_400, now)
             await asyncio.wait([serving], timeout=TIDY)
         await serving
     finally:
         await grpc.stop(3)
+
+
+def _allow_files() -> None:
+    """Raise the number of files that may be open, where it is lower than what connections can take up."""
+    try:
+        import resource  # noqa: PLC0415  (not on every platform)
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from otel_llm_routing.serve.opening import StoreError
 from otel_llm_routing.serve.receiver import MalformedError, Receiver
-from otel_llm_routing.serve.store import BusyError, StoreError
+from otel_llm_routing.serve.store import BusyError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from otel_llm_routing.serve.intake import Intake
 
 MAX_MESSAGE = 8 << 20
 """Bytes of one message, as sent and again when unpacked."""
@@ -19,6 +22,14 @@ CONNECTION_AGE = 600
 """Seconds after which a connection is asked to reconnect, so that a call that never arrives does not stay for ever."""
 GRACE = 20
 """Seconds that such a connection's calls have left."""
+MOST_STREAMS = 4
+"""Calls of one connection at a time; an exporter makes one after the other."""
+MOST_CONNECTIONS = 2_000
+"""Connections there may be, those that never say anything included."""
+HANDSHAKE = 10
+"""Seconds in which a connection has to speak HTTP/2."""
+IDLE = 120
+"""Seconds after which a connection without a call is asked to reconnect."""
 
 # Source: the services in opentelemetry-proto, opentelemetry/proto/collector/*/v1/*_service.proto.
 SERVICES = {
@@ -28,12 +39,19 @@ SERVICES = {
 }
 
 
-async def start(receiver: Receiver, executor: Executor, host: str, port: int) -> tuple[grpc.aio.Server, int]:
+async def start(
+    receiver: Receiver, executor: Executor, intake: Intake, host: str, port: int
+) -> tuple[grpc.aio.Server, int]:
     """Return the server, started, and its port. Raises ``StoreError`` for an address that cannot be had."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", MOST_STREAMS),
+            ("grpc.http2.bdp_probe", 0),  # it would let every connection send more before anyone reads
+            ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE * 1000),
+            ("grpc.max_connection_idle_ms", IDLE * 1000),
             ("grpc.max_connection_age_ms", CONNECTION_AGE * 1000),
             ("grpc.max_connection_age_grace_ms", GRACE * 1000),
             ("grpc.keepalive_time_ms", 60_000),
@@ -43,7 +61,8 @@ async def start(receiver: Receiver, executor: Executor, host: str, port: int) ->
     server.add_generic_rpc_handlers(
         tuple(
             grpc.method_handlers_generic_handler(
-                service, {"Export": grpc.unary_unary_rpc_method_handler(_export(receiver, executor, signal))}
+                service,
+                {"Export": grpc.unary_unary_rpc_method_handler(_export(receiver, executor, intake, signal))},
             )
             for signal, service in SERVICES.items()
         )
@@ -60,18 +79,35 @@ async def start(receiver: Receiver, executor: Executor, host: str, port: int) ->
     return server, bound
 
 
-def _export(receiver: Receiver, executor: Executor, signal: str) -> Any:
+def _export(receiver: Receiver, executor: Executor, intake: Intake, signal: str) -> Any:
     # Bytes in, bytes out: what cannot be decoded gets the status that OTLP asks for.
     async def export(body: bytes, context: Any) -> bytes:
-        loop = asyncio.get_running_loop()
+        # What is aborted lives on for a while, and must not keep its message.
+        held = [body]
+        del body
+        answer = await answered(held)
+        if isinstance(answer, bytes):
+            return answer
+        return await context.abort(*answer)  # type: ignore[no-any-return]
+
+    async def answered(held: list[bytes]) -> bytes | tuple[grpc.StatusCode, str]:
+        size = len(held[0])
+        if not intake.fits(size):
+            held.clear()
+            return grpc.StatusCode.UNAVAILABLE, "more is arriving at once than there is room for; try again"
+        intake.take(size)
         try:
-            answer = await loop.run_in_executor(executor, lambda: receiver.receive(signal, body))
+            answer = await asyncio.get_running_loop().run_in_executor(
+                executor, lambda: receiver.receive(signal, held.pop())
+            )
         except MalformedError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return grpc.StatusCode.INVALID_ARGUMENT, str(error)
         except BusyError as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database is busy ({error}); try again")
+            return grpc.StatusCode.UNAVAILABLE, f"the database cannot be written now ({error}); try again"
         except StoreError as error:
-            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            return grpc.StatusCode.INTERNAL, str(error)
+        finally:
+            intake.give_back(size)
         data: bytes = answer.SerializeToString()
         return data
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ipaddress
 import re
 import socket
 import time
@@ -25,9 +26,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.window import moment
 from otel_llm_routing.serve.drawing import Drawings
+from otel_llm_routing.serve.intake import Intake
 from otel_llm_routing.serve.judging import Judging
+from otel_llm_routing.serve.opening import StoreError
 from otel_llm_routing.serve.receiver import MalformedError, Receiver
-from otel_llm_routing.serve.store import BusyError, Store, StoreError
+from otel_llm_routing.serve.self_metrics import CONTENT_TYPE, exposition
+from otel_llm_routing.serve.store import BusyError, Store
 from otel_llm_routing.serve.timeline import Timelines
 
 if TYPE_CHECKING:
@@ -45,7 +49,8 @@ MAX_UNPACKED = 16 << 20
 """Bytes of one request's body, unpacked."""
 PATIENCE = 20.0
 """Seconds in which a request's head, and then its body, must arrive."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MOST_CONNECTIONS = 400
+"""Connections there may be; for one more, the one that has waited the longest is closed."""
 CODES = {
     408: code_pb2.DEADLINE_EXCEEDED,
     413: code_pb2.RESOURCE_EXHAUSTED,
@@ -68,20 +73,34 @@ class ImpatientProtocol(H11Protocol):
     """Closes a connection whose next request does not send its head in time; uvicorn waits for ever."""
 
     _timer: asyncio.TimerHandle | None = None
+    _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        self._since = self.loop.time()
         self._timer = self.loop.call_later(PATIENCE, self._give_up)
+        if len(self.connections) > MOST_CONNECTIONS:
+            # Those that only wait go first, then whoever does not send or read what was begun.
+            others = [one for one in self.connections if isinstance(one, ImpatientProtocol) and one is not self]
+            longest = min(others, key=lambda one: (not one.waiting, one._since))  # noqa: SLF001  (its own kind)
+            self.connections.discard(longest)
+            longest.transport.abort()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether no request is complete enough to be worked on."""
+        return self.cycle is None or bool(self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
         """Stop waiting when a request's head is complete, and begin when a new one has started."""
         super().data_received(data)
-        waiting = self.cycle is None or self.cycle.response_complete
-        if not waiting and self._timer is not None:
+        if not self.waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        elif waiting and self._timer is None:
+            self._since = self.loop.time()
+        elif self.waiting and self._timer is None:
+            self._since = self.loop.time()
             self._timer = self.loop.call_later(PATIENCE, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,7 +111,7 @@ class ImpatientProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._timer = None
-        if self.cycle is None or self.cycle.response_complete:
+        if self.waiting:
             self.transport.close()
 
 
@@ -118,10 +137,12 @@ def application(
     executor: Executor,
     host: str,
     *,
+    intake: Intake | None = None,
     policy: Policy | None = None,
     reference: Reference | None = None,
 ) -> Starlette:
     """Return the HTTP application. ``policy`` and ``reference`` are what the page judges by, if there are any."""
+    intake = intake or Intake()
     page = _page()
     headers = page_headers(page)
     timelines = Timelines(store.path, reference)
@@ -153,7 +174,7 @@ def application(
             document = await loop.run_in_executor(executor, timelines.get, now - since)
         except SourceError as error:
             return JSONResponse({"error": str(error)}, 503, headers=headers)
-        return JSONResponse({**document, "overflowed": store.overflowed}, headers=headers)
+        return JSONResponse({**document, "notices": store.notices.sentences()}, headers=headers)
 
     async def verdicts(request: Request) -> Response:
         if foreign(request):
@@ -170,6 +191,12 @@ def application(
         drawing = await drawings.get()
         return JSONResponse({"charts": drawing.charts, "error": drawing.error}, headers=headers)
 
+    async def metrics(request: Request) -> Response:
+        if foreign(request):
+            return _not_for_others()
+        text = await asyncio.get_running_loop().run_in_executor(executor, exposition, store)
+        return Response(text, headers={**headers, "content-type": CONTENT_TYPE})
+
     async def vega(request: Request) -> Response:
         if foreign(request):
             return _not_for_others()
@@ -182,7 +209,7 @@ def application(
         return Response(drawing.javascript, headers=kept, media_type="text/javascript")
 
     endpoints = [
-        Route(f"/v1/{signal}", _endpoint(receiver, executor, signal, host), methods=["POST"])
+        Route(f"/v1/{signal}", _endpoint(receiver, executor, signal, host, intake), methods=["POST"])
         for signal in ("metrics", "traces", "logs")
     ]
     pages = [
@@ -190,6 +217,7 @@ def application(
         Route("/api/verdicts", verdicts),
         Route("/api/charts", charts),
         Route("/vega.js", vega),
+        Route("/metrics", metrics),
     ]
     return Starlette(routes=[*endpoints, Route("/", show), *pages])
 
@@ -210,7 +238,9 @@ def _not_for_others() -> Response:
 # OTLP --------------------------------------------------------------------------------------------------------------
 
 
-def _endpoint(receiver: Receiver, executor: Executor, signal: str, host: str) -> Callable[[Request], Any]:
+def _endpoint(
+    receiver: Receiver, executor: Executor, signal: str, host: str, intake: Intake
+) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         as_json = kind == _JSON
@@ -219,10 +249,13 @@ def _endpoint(receiver: Receiver, executor: Executor, signal: str, host: str) ->
                 raise RefusedError(415, f"content-type is neither {_PROTOBUF} nor {_JSON}")  # noqa: TRY301
             if foreign_origin(request, host):
                 raise RefusedError(403, "not from pages of other sites")  # noqa: TRY301
-            body = await _body(request)
-            answer = await asyncio.get_running_loop().run_in_executor(
-                executor, lambda: receiver.receive(signal, unpack(body, request.headers), as_json=as_json)
-            )
+            body = await _body(request, intake)
+            try:
+                answer = await asyncio.get_running_loop().run_in_executor(
+                    executor, lambda: receiver.receive(signal, unpack(body, request.headers), as_json=as_json)
+                )
+            finally:
+                intake.give_back(len(body))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except RefusedError as error:
@@ -230,7 +263,7 @@ def _endpoint(receiver: Receiver, executor: Executor, signal: str, host: str) ->
         except MalformedError as error:
             return _status(400, str(error), as_json=as_json)
         except BusyError as error:
-            return _status(503, f"the database is busy ({error}); try again", as_json=as_json)
+            return _status(503, f"the database cannot be written now ({error}); try again", as_json=as_json)
         except StoreError as error:
             return _status(500, str(error), as_json=as_json)
         return _message(answer, 200, as_json=as_json)
@@ -238,24 +271,39 @@ def _endpoint(receiver: Receiver, executor: Executor, signal: str, host: str) ->
     return endpoint
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, intake: Intake) -> bytes:
+    """Return the body, whose bytes the intake then holds. Raises ``RefusedError`` and ``ClientDisconnect``."""
+    too_large = RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
     chunks: list[bytes] = []
+    arrival = intake.begin()
 
     async def read() -> None:
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
             if size > MAX_BODY:
-                raise RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
-            chunks.append(chunk)
+                raise too_large
+            if not arrival.done():
+                chunks.append(chunk)
+                intake.grow(arrival, len(chunk))
 
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and len(declared) < 20 and int(declared) > MAX_BODY:  # noqa: PLR2004
-        raise RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
+    reading: asyncio.Task[None] | None = None
     try:
-        await asyncio.wait_for(read(), PATIENCE)
-    except asyncio.TimeoutError:
-        raise RefusedError(408, f"the body did not arrive within {PATIENCE:g} s") from None
+        if declared.isdigit() and len(declared) < 20 and int(declared) > MAX_BODY:  # noqa: PLR2004
+            raise too_large
+        reading = asyncio.create_task(read())
+        await asyncio.wait({reading, arrival}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        if arrival.done():
+            raise RefusedError(503, "more is arriving at once than there is room for; try again")
+        if not reading.done():
+            raise RefusedError(408, f"the body did not arrive within {PATIENCE:g} s")
+        reading.result()
+    finally:
+        if reading is not None and not reading.done():
+            reading.cancel()
+        size = intake.end(arrival)
+    intake.take(size)
     return b"".join(chunks)
 
 
@@ -318,6 +366,14 @@ def page_headers(page: str) -> dict[str, str]:
     }
 
 
+def loopback(name: str) -> bool:
+    """Return whether ``name`` leads to this machine wherever it is looked up."""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _name(authority: str) -> str:
     try:
         return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
@@ -327,7 +383,7 @@ def _name(authority: str) -> str:
 
 def foreign_host(request: Request, host: str) -> bool:
     """Return whether a name that is not ours led here (DNS rebinding), which can be told only on loopback."""
-    return host in LOOPBACK and _name(request.headers.get("host", "")) not in LOOPBACK
+    return loopback(host) and not loopback(_name(request.headers.get("host", "")))
 
 
 def foreign_site(request: Request) -> bool:
@@ -340,4 +396,4 @@ def foreign_origin(request: Request, host: str) -> bool:
     if foreign_site(request):
         return True
     origin = request.headers.get("origin")
-    return origin is not None and (host in LOOPBACK and _name(origin.partition("//")[2]) not in LOOPBACK)
+    return origin is not None and loopback(host) and not loopback(_name(origin.partition("//")[2]))

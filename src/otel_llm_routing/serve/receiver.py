@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,11 @@ from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources.points import COUNTERS, HISTOGRAMS, Point, histogram, point
 from otel_llm_routing.analyze.sources.points import identity as sender_of
 from otel_llm_routing.analyze.sources.series import key
+from otel_llm_routing.serve.density import MAX_ATTRIBUTES, MAX_ITEMS, TooDenseError, messages, objects
 from otel_llm_routing.serve.text import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sized
 
     from google.protobuf.message import Message
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 MAX_NESTING = 32
 REFUSED = "not a sum or a histogram, without time or temporality, or a value that is no count"
+NO_ROOM = "as many streams are remembered as may be, and no new ones are taken in"
+LARGE = 1 << 18
+"""Bytes of a body past which only one is decoded at a time: as messages it may take eighty times as much memory."""
 
 
 class MalformedError(Exception):
@@ -42,20 +48,25 @@ class Receiver:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._one_large = threading.Lock()
 
     def receive(self, signal: str, body: bytes, *, as_json: bool = False) -> Message:
         """Store the export in ``body`` and return OTLP's answer, when it is safely stored.
 
         ``signal`` is ``metrics``, ``traces`` or ``logs``. Raises ``MalformedError``, ``BusyError`` and ``StoreError``.
         """
+        with self._one_large if len(body) > LARGE else contextlib.nullcontext():
+            return self._receive(signal, body, as_json=as_json)
+
+    def _receive(self, signal: str, body: bytes, *, as_json: bool) -> Message:
         request = decode(signal, body, as_json=as_json)
         if signal == "metrics":
             found, senders, refused = points(request)
-            self._store.write(found, (), senders)
+            full = self._store.write(found, (), senders)
             answer = metrics_service_pb2.ExportMetricsServiceResponse()
-            if refused:
-                answer.partial_success.rejected_data_points = refused
-                answer.partial_success.error_message = REFUSED
+            if refused or full:
+                answer.partial_success.rejected_data_points = refused + full
+                answer.partial_success.error_message = "; ".join([REFUSED] * bool(refused) + [NO_ROOM] * bool(full))
             return answer
         if signal == "traces":
             from otel_llm_routing.serve.spans import spans  # noqa: PLC0415  (it builds on this module)
@@ -76,13 +87,17 @@ def decode(signal: str, body: bytes, *, as_json: bool) -> Any:
     request = kinds[signal]()
     try:
         if as_json:
+            objects(body)
             document = json.loads(body)
             if not isinstance(document, dict):
                 raise TypeError  # noqa: TRY301
             _hex_to_base64(document)
             json_format.ParseDict(document, request, ignore_unknown_fields=True, max_recursion_depth=2 * MAX_NESTING)
         else:
+            messages(body, request.DESCRIPTOR)
             request.ParseFromString(body)
+    except TooDenseError as error:
+        raise MalformedError(str(error)) from None
     except Exception as error:  # noqa: BLE001  (whatever a decoder says of a hostile body, it is the body's fault)
         msg = f"the body cannot be read as OTLP {signal} ({type(error).__name__})"
         raise MalformedError(msg) from None
@@ -109,21 +124,46 @@ def _hex_to_base64(document: Any, depth: int = 0) -> None:
                 _hex_to_base64(value, depth + 1)
 
 
+class Allowance:
+    """How much of an export is read: what is made of next to nothing takes more time than it took to send."""
+
+    __slots__ = ("_attributes", "_items")
+
+    def __init__(self) -> None:
+        self._items = MAX_ITEMS
+        self._attributes = MAX_ATTRIBUTES
+
+    def take(self, attributes: Sized = ()) -> None:
+        """Use up one item and its attributes. Raises ``MalformedError``."""
+        self._items -= 1
+        self._attributes -= len(attributes)
+        if self._items < 0 or self._attributes < 0:
+            msg = f"the body has more than {MAX_ITEMS} items or {MAX_ATTRIBUTES} attributes; send smaller batches"
+            raise MalformedError(msg)
+
+
 def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes], int]:
-    """Return the points to store, the senders that count requests, and how many points make no sense."""
+    """Return the points to store, the senders that count requests, and how many points make no sense.
+
+    Raises ``MalformedError`` for more items or attributes than a body may have.
+    """
+    allow = Allowance()
     found: list[Point] = []
     senders: set[bytes] = set()
     refused = 0
     for resource in request.resource_metrics:
+        allow.take(resource.resource.attributes)
         service = texts(resource.resource.attributes).get("service.name", "")
         sender = identity(resource.resource)
         for scope in resource.scope_metrics:
+            allow.take()
             for metric in scope.metrics:
+                allow.take()
                 if metric.name not in COUNTERS and metric.name not in HISTOGRAMS:
                     continue
                 if metric.name == semconv.REQUESTS:
                     senders.add(sender)
-                for one in _points(metric, (sender, scope.scope.name, scope.scope.version), service):
+                for one in _points(metric, (sender, scope.scope.name, scope.scope.version), service, allow):
                     if isinstance(one, Point):
                         found.append(one)
                     else:
@@ -131,7 +171,7 @@ def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes
     return found, senders, refused
 
 
-def _points(metric: Metric, scope: tuple[object, ...], service: str) -> Iterator[Point | int]:
+def _points(metric: Metric, scope: tuple[object, ...], service: str, allow: Allowance) -> Iterator[Point | int]:
     """Yield each point, or the number of points that are refused."""
     shape = metric.WhichOneof("data")
     data: Any = getattr(metric, shape) if shape else None
@@ -147,6 +187,7 @@ def _points(metric: Metric, scope: tuple[object, ...], service: str) -> Iterator
         return
     arrived = time.time()
     for one in data.data_points:
+        allow.take(one.attributes)
         if one.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
             continue
         bounds: tuple[str, ...] | None = None

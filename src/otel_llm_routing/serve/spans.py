@@ -13,7 +13,7 @@ from otel_llm_routing.analyze.sources.points import bucket
 from otel_llm_routing.analyze.sources.series import key
 from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
 from otel_llm_routing.models import kind_of, match
-from otel_llm_routing.serve.receiver import identity
+from otel_llm_routing.serve.receiver import Allowance, identity
 from otel_llm_routing.serve.text import texts
 
 if TYPE_CHECKING:
@@ -35,15 +35,22 @@ class CountedSpan:
 
 
 def spans(request: ExportTraceServiceRequest) -> tuple[list[CountedSpan], set[bytes]]:
-    """Return the model calls, inner ones before those around them, and the senders that count for themselves."""
+    """Return the model calls, inner ones before those around them, and the senders that count for themselves.
+
+    Raises ``MalformedError`` for more items or attributes than a body may have.
+    """
+    allow = Allowance()
     found: dict[bytes, tuple[int, CountedSpan]] = {}
     arrived = time.time()
     senders: set[bytes] = set()
     for resource in request.resource_spans:
+        allow.take(resource.resource.attributes)
         sender = identity(resource.resource)
         of_resource = texts(resource.resource.attributes)
         for scope in resource.scope_spans:
+            allow.take()
             for span in scope.spans:
+                allow.take(span.attributes)
                 attributes = texts(span.attributes)
                 # Both are written only by our instrumentation, which counts every call of its process in its metrics.
                 if semconv.MATCH in attributes or semconv.SURFACE_SOURCE in attributes:

@@ -1,43 +1,35 @@
-"""The SQLite file behind ``otel-llm-routing serve``: one writer, one transaction an export, readable while written."""
+"""The SQLite file behind ``otel-llm-routing serve``: one transaction an export, readable while written."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
 import struct
 import threading
 import time
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
 from otel_llm_routing.analyze.sources.series import KEY
-from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, check, explain
+from otel_llm_routing.analyze.sources.sqlite import explain
+from otel_llm_routing.serve import forgetting
+from otel_llm_routing.serve.limits import MAX_SERIES, Limits
+from otel_llm_routing.serve.notices import Notices
+from otel_llm_routing.serve.opening import StoreError, connect, fresh, identity, only_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from otel_llm_routing.analyze.sources.points import Point
     from otel_llm_routing.serve.spans import CountedSpan
 
-MAX_SERIES = 100_000
 STREAMS_KEPT = 30 * 86_400
 """Seconds after which a cumulative stream that says nothing is forgotten; if it spoke again, all of it would count."""
-MAX_STREAMS = 2_000_000
-MAX_SEEN = 5_000_000
+STREAMS_SPARED = 6 * 3_600
+"""Seconds in which it is not forgotten, however many there are: it may only be asleep."""
 REFRESH = 3_600
 """Seconds in which what is unchanged is not written again."""
-PATIENCE = 2
-"""Seconds to wait for another program that has the database locked."""
-
-_logger = logging.getLogger(__name__)
-
-
-class StoreError(SourceError):
-    """A database that cannot be served; the message says why and what to do."""
 
 
 class BusyError(Exception):
@@ -47,68 +39,87 @@ class BusyError(Exception):
 class Store:
     """Writes to the database at ``path``, which it creates if there is none. Raises ``StoreError``."""
 
-    def __init__(self, path: str, max_series: int = MAX_SERIES) -> None:
+    def __init__(self, path: str, max_series: int = MAX_SERIES, *, limits: Limits | None = None) -> None:
         self.path = path
-        self.overflowed = 0
-        """Points and spans since the start whose series was merged into ``other`` for want of room."""
-        self._max_series = max_series
+        self.limits = limits or Limits(series=max_series)
+        self.notices = Notices()
         self._mutex = threading.Lock()
         self._series: dict[tuple[str, ...], int] = {}
         self._added: list[tuple[str, ...]] = []
+        self._text = 0
+        self._streams = 0
+        self._seen = 0
+        """At most so many rows; some were there before and are counted twice."""
         # Looked at before the lock is taken, so that nothing is left beside a file that is not ours.
-        _fresh(path)
-        self._lock = _only_one(path)
+        fresh(path)
+        self._lock = only_one(path)
         try:
-            self._connection = self._open()
+            self._open()
         except BaseException:
             self._lock.close()
             raise
 
-    def write(self, points: Iterable[Point], spans: Iterable[CountedSpan] = (), senders: Iterable[bytes] = ()) -> None:
+    @property
+    def held(self) -> dict[str, int]:
+        """How many series and streams there are, and the bytes of the file that are used."""
+        with self._mutex, contextlib.suppress(sqlite3.Error):
+            return {
+                "series": len(self._series),
+                "streams": self._streams,
+                "bytes": forgetting.used(self._connection),
+            }
+        return {}
+
+    def write(self, points: Iterable[Point], spans: Iterable[CountedSpan] = (), senders: Iterable[bytes] = ()) -> int:
         """Store all of one export, or nothing; on return it survives a crash, also of the machine.
 
-        ``senders`` count for themselves: spans of theirs are not counted. Raises ``BusyError`` and ``StoreError``.
+        ``senders`` count for themselves: spans of theirs are not counted. Returns how many points there was no room to
+        take in. Raises ``BusyError`` and ``StoreError``.
         """
         now = int(time.time())
         with self._mutex:
             self._added.clear()
+            before = self._streams, self._text, self.notices.overflowed
+            refused = 0
             try:
+                self._look_around()
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._catch_up()
+                before = self._streams, self._text, self.notices.overflowed
                 for sender in senders:
                     self._mark(b"r" + sender, now)
                 for point in points:
-                    self._point(point, now)
+                    refused += not self._point(point, now)
                 for span in spans:
                     self._span(span, now)
                 self._connection.execute("COMMIT")
             except BaseException as error:
-                for series in self._added:
-                    self._series.pop(series, None)
-                with contextlib.suppress(sqlite3.Error):
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise BusyError(str(error)) from None
-                if isinstance(error, sqlite3.DatabaseError):
-                    raise StoreError(explain(error, self.path)) from None
+                self._take_back(before)
+                if isinstance(error, (sqlite3.Error, StoreError)):
+                    raise self._failed(error) from None
                 raise
+            self.notices.refused += refused
+        if refused:
+            self.notices.log(
+                "refused", "%s: %d streams, the most there may be; new ones are refused", self.path, before[0]
+            )
+        return refused
 
-    def forget(self, before: float) -> None:
+    def forget(self, before: float, now: float | None = None) -> None:
         """Delete buckets that began before ``before`` (seconds since the epoch), and what no longer can be repeated."""
-        now = int(time.time())
-        with self._mutex, contextlib.suppress(sqlite3.OperationalError):  # busy: the next time will do
+        now = int(time.time() if now is None else now)
+        with self._mutex, self._tidying():
             run = self._connection.execute
-            run("DELETE FROM points WHERE bucket < ?", (int(before),))
-            run("DELETE FROM bins WHERE bucket < ?", (int(before),))
-            run("DELETE FROM streams WHERE seen < ?", (now - STREAMS_KEPT,))
-            run("DELETE FROM seen WHERE at < ?", (now - SEEN_KEPT,))
-            for table, column, most in (("streams", "seen", MAX_STREAMS), ("seen", "at", MAX_SEEN)):
-                (held,) = run(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-                if held > most:
-                    run(
-                        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY {column} LIMIT ?)",  # noqa: S608
-                        (held - most,),
-                    )
+            forgetting.delete_before(self._connection, int(before))
+            self._streams -= run("DELETE FROM streams WHERE seen < ?", (now - STREAMS_KEPT,)).rowcount
+            self._seen -= run("DELETE FROM seen WHERE at < ?", (now - SEEN_KEPT,)).rowcount
+            if self._seen > self.limits.seen:
+                self._seen = forgetting.trim(self._connection, self.limits.seen)
+            full = len(self._series) >= self.limits.series or self._text >= self.limits.text
+            if full and time.monotonic() - self._pruned > REFRESH:
+                run(forgetting.UNUSED)
+                self._load()
+        self._shrink()
 
     def close(self) -> None:
         """Close the database and let others serve it."""
@@ -116,66 +127,119 @@ class Store:
             self._connection.close()
             self._lock.close()
 
-    # Opening -----------------------------------------------------------------------------------------------------
+    # The file ----------------------------------------------------------------------------------------------------
 
-    def _open(self) -> sqlite3.Connection:
-        fresh = _fresh(self.path)
-        try:
-            connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise StoreError(explain(error, self.path)) from None
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if fresh:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(" ".join(verdict.split())[:80])
-            # Series that retention emptied make room for new ones. Also the proof that the file may be written.
-            connection.execute(
-                "DELETE FROM series WHERE id NOT IN (SELECT series FROM points UNION SELECT series FROM bins)"
-            )
-            rows = connection.execute(f"SELECT id, {', '.join(KEY)} FROM series").fetchall()  # noqa: S608
-        except sqlite3.Error as error:
-            connection.close()
-            raise StoreError(explain(error, self.path)) from None
+    def _open(self) -> None:
+        self._connection = connect(self.path)
+        self._identity = identity(self.path)
+        self._load()
+
+    def _load(self) -> None:
+        """Read what is known of the database without looking at it again."""
+        rows = self._connection.execute(f"SELECT id, {', '.join(KEY)} FROM series").fetchall()  # noqa: S608
         self._series = {tuple(row[1:]): row[0] for row in rows}
-        return connection
+        self._text = sum(len(word) for key in self._series for word in key)
+        (self._streams,) = self._connection.execute("SELECT count(*) FROM streams").fetchone()
+        (self._seen,) = self._connection.execute("SELECT count(*) FROM seen").fetchone()
+        self._pruned = time.monotonic()
+        self._version = self._connection.execute("PRAGMA data_version").fetchone()
+
+    def _look_around(self) -> None:
+        """Serve the file that is at the path now, if it is another: what is written to one deleted would be lost."""
+        if identity(self.path) == self._identity:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            # So that the log of the one is not taken for that of the other, and a file moved away has all it should.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+        self._identity = ()  # whatever comes of it, that one is closed
+        self._open()
+        self.notices.replaced += 1
+        self.notices.log(
+            "replaced", "%s: deleted or replaced while it was served; now serving what is there", self.path
+        )
+
+    def _catch_up(self) -> None:
+        """Read anew what another program may have changed."""
+        if self._connection.execute("PRAGMA data_version").fetchone() != self._version:
+            self._load()
+
+    def _take_back(self, before: tuple[int, int, int]) -> None:
+        for series in self._added:
+            self._series.pop(series, None)
+        self._streams, self._text, self.notices.overflowed = before
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _failed(self, error: Exception) -> Exception:
+        """Return what the sender is told, having told the log."""
+        self.notices.failed += 1
+        if isinstance(error, StoreError):
+            self.notices.log("failed", "an export could not be written: %s", error)
+            return BusyError("it was deleted or replaced")
+        self.notices.log("failed", "an export could not be written: %s: %s", self.path, error)
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            return StoreError(explain(error, self.path))
+        return BusyError(str(error))
+
+    @contextlib.contextmanager
+    def _tidying(self) -> Iterator[None]:
+        """Leave for the next time what cannot be done at this; whoever sends is told of a database that is broken."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.notices.log("tidying", "%s: nothing was deleted (%s)", self.path, error)
+
+    def _shrink(self) -> None:
+        """Delete the oldest counts while the file is too large, with the exports that wait in between."""
+        while True:
+            with self._mutex, self._tidying():
+                if forgetting.used(self._connection) <= self.limits.bytes:
+                    return
+                seconds = forgetting.delete_oldest(self._connection)
+                self.notices.shortened += seconds
+                if seconds:
+                    self.notices.log("shortened", "%s: %d bytes, the most there may be; the oldest counts are deleted",
+                                     self.path, self.limits.bytes)  # fmt: skip
+                    continue
+            return
 
     # Within a transaction ----------------------------------------------------------------------------------------
 
-    def _point(self, point: Point, now: int) -> None:
+    def _point(self, point: Point, now: int) -> bool:
+        """Count a point; return False if there was no room for its stream."""
         increase = point.values
         if point.cumulative:
             row = self._connection.execute(
                 "SELECT time, seen, value FROM streams WHERE id = ?", (point.stream,)
             ).fetchone()
-            if row is not None:
+            if row is None:
+                if not self._room(now):
+                    return False
+                self._streams += 1
+            else:
                 if point.time <= row[0]:
-                    return  # a repetition, or one that was overtaken: what it says is known
+                    return True  # a repetition, or one that was overtaken: what it says is known
                 last = struct.unpack(f"<{len(row[2]) // 8}d", row[2])
                 if last == point.values:
                     # Written only now and then, to say that the stream lives.
                     if row[1] < now - REFRESH:
                         self._connection.execute("UPDATE streams SET seen = ? WHERE id = ?", (now, point.stream))
-                    return
+                    return True
                 increase = grown(point.values, last)
             self._connection.execute(
                 "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?)",
                 (point.stream, point.time, now, struct.pack(f"<{len(point.values)}d", *point.values)),
             )
         elif not self._first(b"d" + point.stream, now):
-            return
+            return True
         if not any(increase):
-            return
+            return True
         series = self._series_id(point.key)
         if point.bounds is None:
             self._add(point.bucket, point.metric, series, increase[0])
-            return
+            return True
         self._add(point.bucket, f"{point.metric}:count", series, increase[0])
         self._add(point.bucket, f"{point.metric}:sum", series, increase[1])
         self._connection.executemany(
@@ -186,6 +250,21 @@ class Store:
                 if value
             ],
         )
+        return True
+
+    def _room(self, now: int) -> bool:
+        """Return whether one more stream may be remembered, in the place of one long silent if there is no other.
+
+        Not in the place of one that may speak again: all that it ever counted would be counted again.
+        """
+        if self._streams < self.limits.streams:
+            return True
+        done = self._connection.execute(
+            "DELETE FROM streams WHERE id IN (SELECT id FROM streams WHERE seen < ? ORDER BY seen LIMIT 1000)",
+            (now - STREAMS_SPARED,),
+        )
+        self._streams -= done.rowcount
+        return done.rowcount > 0
 
     def _span(self, span: CountedSpan, now: int) -> None:
         if self._known(b"r" + span.sender):
@@ -204,9 +283,11 @@ class Store:
 
     def _first(self, identifier: bytes, now: int) -> bool:
         """Note ``identifier``, and return whether it is new."""
+        self._seen += 1
         return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (identifier, now)).rowcount == 1
 
     def _mark(self, identifier: bytes, now: int) -> None:
+        self._seen += 1
         self._connection.execute(
             "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at WHERE at < excluded.at - ?",
             (identifier, now, REFRESH),
@@ -222,14 +303,15 @@ class Store:
         found = self._series.get(key)
         if found is not None:
             return found
-        if len(self._series) >= self._max_series:
-            if not self.overflowed:
-                _logger.warning(
+        if len(self._series) >= self.limits.series or self._text >= self.limits.text:
+            self.notices.overflowed += 1
+            if self.notices.overflowed == 1:
+                self.notices.log(
+                    "overflowed",
                     "%s: %d series, the most there may be; new ones are counted as 'other' (--max-series)",
                     self.path,
-                    self._max_series,
+                    len(self._series),
                 )
-            self.overflowed += 1
             key = _other(key)
             if key in self._series:
                 return self._series[key]
@@ -237,6 +319,7 @@ class Store:
         cursor = self._connection.execute(f"INSERT INTO series ({', '.join(KEY)}) VALUES ({marks})", key)  # noqa: S608
         identifier = cursor.lastrowid or 0
         self._series[key] = identifier
+        self._text += sum(map(len, key))
         self._added.append(key)
         return identifier
 
@@ -257,51 +340,3 @@ def _other(key: tuple[str, ...]) -> tuple[str, ...]:
         error and "other",
         "other",
     )
-
-
-def _fresh(path: str) -> bool:
-    """Return whether ``path`` is to be made into a database. Raises ``StoreError`` if it is another program's."""
-    file = Path(path)
-    if file.is_dir():
-        msg = f"{path}: a folder; name a file in it with --db"
-        raise StoreError(msg)
-    try:
-        if not file.exists() or file.stat().st_size == 0:
-            return True
-    except OSError as error:
-        msg = f"{path}: cannot be looked at ({error.strerror}); name another place with --db"
-        raise StoreError(msg) from None
-    try:
-        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
-        with contextlib.closing(connection):
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if application == 0 and tables == 0:
-                return True  # begun, and interrupted before the tables were there
-            check(connection, path)
-    except sqlite3.Error as error:
-        raise StoreError(explain(error, path)) from None
-    except SourceError as error:
-        raise StoreError(str(error)) from None
-    return False
-
-
-def _only_one(path: str) -> IO[str]:
-    """Take the lock that says that this process serves ``path``; the system lets go of it when the process dies."""
-    try:
-        name = f"{Path(path).resolve()}.lock"
-        handle = open(name, "a+", encoding="utf-8")  # noqa: PTH123, SIM115  (it stays open while we serve)
-    except OSError as error:
-        msg = f"{path}: its folder cannot be written to ({error.strerror}); name another place with --db"
-        raise StoreError(msg) from None
-    try:
-        import fcntl  # noqa: PLC0415  (not on every platform)
-    except ImportError:
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        msg = f"{path}: another otel-llm-routing serve has this database; stop it, or name another file with --db"
-        raise StoreError(msg) from None
-    return handle

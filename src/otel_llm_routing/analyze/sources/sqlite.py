@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections import defaultdict
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,16 @@ CREATE INDEX streams_seen ON streams (seen);
 CREATE TABLE seen (id BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX seen_at ON seen (at);
 """
+
+
+_WRONG = "(typeof(value) != 'real' OR NOT value BETWEEN 0 AND 1e18 OR series NOT IN (SELECT id FROM series))"
+_WRONG = "typeof(value) != 'real' OR NOT value BETWEEN 0 AND 1e18 OR series NOT IN (SELECT id FROM series)"
+_NO_COUNT = {
+    "points": f"({_WRONG})",
+    "bins": f"({_WRONG} OR typeof(bound) != 'text' OR bound GLOB '*[^0-9.e+-]*' AND bound != '+Inf' OR bound = '')",
+}
+"""True of a row that no server wrote: the file is damaged."""
+_NO_TEXT = "names that are no text"
 
 
 def explain(error: sqlite3.Error, path: str) -> str:
@@ -155,7 +166,11 @@ class SQLiteSource:
             try:
                 # All that is read belongs to one moment, whatever is being written.
                 connection.execute("BEGIN")
-                series = {row[0]: row[1:] for row in connection.execute(f"SELECT id, {', '.join(KEY)} FROM series")}  # noqa: S608
+                series = _series(connection)
+                if connection.execute(
+                    f"SELECT 1 {within} AND {_NO_COUNT[table]} LIMIT 1", (metric, start, end)
+                ).fetchone():
+                    raise sqlite3.DatabaseError("values that are no counts")
                 first, last = edge("min", start, end), edge("max", start, end)
                 at = first
                 while at is not None and first is not None and last is not None:
@@ -194,3 +209,14 @@ class SQLiteSource:
             connection.close()
             raise
         return connection
+
+
+def _series(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
+    """Return the words of every series. Raises ``sqlite3.DatabaseError`` for what no server wrote."""
+    try:
+        found = {row[0]: row[1:] for row in connection.execute(f"SELECT id, {', '.join(KEY)} FROM series")}  # noqa: S608
+    except UnicodeDecodeError:
+        raise sqlite3.DatabaseError(_NO_TEXT) from None
+    if not set(map(type, chain.from_iterable(found.values()))) <= {str}:
+        raise sqlite3.DatabaseError(_NO_TEXT)
+    return found
