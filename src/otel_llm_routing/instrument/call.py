@@ -6,11 +6,14 @@ instrumentation). An adopted span is written whenever the evidence changes, sinc
 
 from __future__ import annotations
 
+import functools
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, get_current, get_value
+from opentelemetry.metrics import get_meter_provider
 from opentelemetry.trace import (
     INVALID_SPAN,
     Span,
@@ -26,6 +29,7 @@ from otel_llm_routing import semconv
 from otel_llm_routing.instrument import served
 from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.put_off import collecting, settle, waiting
 from otel_llm_routing.models import UNREPORTED, clean_model, kind_of
 
 if TYPE_CHECKING:
@@ -39,6 +43,11 @@ if TYPE_CHECKING:
 
 
 EMBEDDINGS = "embeddings"
+_SPAN = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""The key of the current span in a context, which has no public name."""
+
+watch: Callable[[Call], Callable[[Call, str | None], None] | None] | None = None
+"""For tests: called with every call as it starts, it returns what is called with it, and its error, when it ends."""
 
 
 class CallRequest:
@@ -91,7 +100,7 @@ class CallRequest:
 class Tracker:
     """What calls are recorded with: one tracer, one recorder, one resolver of surfaces."""
 
-    __slots__ = ("cap", "processor", "recorder", "surfaces", "tracer")
+    __slots__ = ("_deaf", "_heard", "cap", "processor", "recorder", "surfaces", "tracer")
 
     def __init__(
         self,
@@ -100,21 +109,42 @@ class Tracker:
         surfaces: SurfaceResolver,
         cap: Cap,
         processor: LLMRoutingSpanProcessor,
+        *,
+        heard: bool = True,
     ) -> None:
+        self._heard = heard
+        self._deaf: tuple[object, object] | None = None
+        """The providers last seen, where they are stand-ins."""
         self.tracer = tracer
         self.recorder = recorder
         self.surfaces = surfaces
         self.cap = cap
         self.processor = processor
 
+    def heard(self) -> bool:
+        """Say whether anybody can learn of a call that is made now.
+
+        Nobody can before a provider is set up, of spans or of metrics: what the API puts in its place keeps nothing.
+        """
+        if self._heard or self.processor.attached or watch is not None:
+            return True
+        providers = get_tracer_provider(), get_meter_provider()
+        if providers != self._deaf:
+            self._heard = keeps(providers[0]) or keeps(providers[1])
+            self._deaf = providers
+        return self._heard or get_current_span().is_recording()
+
     def start(self, request: CallRequest) -> Call | None:
         """Start a call, with a span of its own or an adopted one.
 
-        None where OpenTelemetry is told to be silent, and beneath a call under way that asks for the same kind of
-        thing: an SDK that uses another makes one call, and an embedding that a router needs to choose is another.
+        None where nobody can learn of it, where OpenTelemetry is told to be silent, and beneath a call under way that
+        asks for the same kind of thing: an SDK that uses another makes one call, and an embedding that a router needs
+        to choose is another.
         """
+        if waiting:
+            settle()
         context = get_current()
-        if suppressed(context):
+        if suppressed(context) or not self.heard():
             return None
         outer = under_way(context)
         if outer is not None and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS):
@@ -132,6 +162,7 @@ class Call:
         "__weakref__",
         "_began",
         "_first",
+        "_forks",
         "_open",
         "_owned",
         "_pending",
@@ -156,6 +187,7 @@ class Call:
         "surface",
         "surface_source",
         "trace_model",
+        "watcher",
     )
 
     def __init__(self, tracker: Tracker, request: CallRequest, context: Context) -> None:
@@ -163,6 +195,7 @@ class Call:
         outside = context
         self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
         self._first: float | None = None
+        self._forks = forks
         self.request = request
         self.sent: Any = None
         """The SDK's own object for the request, while it is under way."""
@@ -188,6 +221,7 @@ class Call:
         self.surface, self.surface_source = tracker.surfaces.resolve(
             context, getattr(root, "name", None), getattr(root, "attributes", None), request.surface
         )
+        self.watcher = watch(self) if watch is not None else None
         processor.note_call(root, request)
         now = time.perf_counter()
         self._began = now if request.since is None else min(request.since, now)
@@ -201,12 +235,7 @@ class Call:
             processor.expect_late(self if request.late_span else None)
             self._owned = not self._pending
         if self._owned:
-            name = f"{request.operation} {request.model}" if request.model else request.operation
-            start = None if request.since is None else time.time_ns() - int((now - self._began) * 1e9)
-            self.span = tracker.tracer.start_span(
-                name, context, SpanKind.CLIENT, self._start_attributes(), start_time=start
-            )
-            context = set_span_in_context(self.span, context)
+            context = self._open_span(context, now)
         self.context = Context({**context, CALL: self})
         self.outside = outside
         """The context around the call, for what the SDK does there that is no part of it."""
@@ -216,11 +245,12 @@ class Call:
     def headers(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the evidence in the response's headers."""
         found = served.read_headers(raw)
+        before = self.header_model, self.gateway, self.cached, self.fallback
         self.header_model = found.model
         self.gateway = found.gateway
         self.cached = found.cached
         self.fallback = self.fallback or found.fallback
-        if not self._owned:
+        if not self._owned and before != (self.header_model, self.gateway, self.cached, self.fallback):
             self.write()
 
     def body(self, model: object) -> None:
@@ -245,7 +275,7 @@ class Call:
         if request.kind is None and request.model is not None:
             self.kind = kind_of(request.model, provider)
         if self._owned:
-            attributes: dict[str, Any] = {semconv.PROVIDER: provider}
+            attributes: dict[str, Any] = {semconv.PROVIDER: provider, semconv.REQUEST_KIND: self.kind}
             if address is not None:
                 attributes[semconv.SERVER_ADDRESS] = address
                 if port is not None:
@@ -263,6 +293,20 @@ class Call:
         return not self._open
 
     # The span ----------------------------------------------------------------------------------------------------
+
+    def _open_span(self, context: Context, now: float) -> Context:
+        """Open the call's own span, and return ``context`` with it as the current one."""
+        request = self.request
+        name = f"{request.operation} {request.model}" if request.model else request.operation
+        start = None if request.since is None else time.time_ns() - int((now - self._began) * 1e9)
+        try:
+            self.span = self._tracker.tracer.start_span(
+                name, context, SpanKind.CLIENT, self._start_attributes(), start_time=start
+            )
+        except Exception:  # noqa: BLE001  (a sampler or a span processor of the application's)
+            swallowed("open a span")
+            return context
+        return Context({**context, _SPAN: self.span})
 
     def adopt(self, span: Span) -> None:
         """Take over a span that was opened for this call, unless the call has one."""
@@ -301,13 +345,11 @@ class Call:
         span.set_attributes(attributes)
 
     def _ours(self, source: str, match: str) -> dict[str, Any]:
-        attributes: dict[str, Any] = {
-            semconv.SURFACE: self.surface,
-            semconv.SURFACE_SOURCE: self.surface_source,
-            semconv.REQUEST_KIND: self.kind,
-            semconv.SERVED_SOURCE: source,
-            semconv.MATCH: match,
-        }
+        attributes: dict[str, Any] = {semconv.SERVED_SOURCE: source, semconv.MATCH: match}
+        if not self._owned:  # else they are there since its start
+            attributes[semconv.SURFACE] = self.surface
+            attributes[semconv.SURFACE_SOURCE] = self.surface_source
+            attributes[semconv.REQUEST_KIND] = self.kind
         if self.fallback:
             attributes[semconv.FALLBACK] = True
         if self.gateway is not None:
@@ -348,35 +390,31 @@ class Call:
             self._open.pop()
         except IndexError:
             return
+        self.context = self.outside  # that holds no call: nothing is left that only the garbage collector can free
+        if self._forks != forks:
+            return  # a copy of a call: the process that made it ends it, and counts it
         try:
-            self._end(error)
+            if collecting():
+                error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
+                waiting.append(
+                    functools.partial(self._end, error_type, time.perf_counter() - self._began, time.time_ns())
+                )
+            else:
+                self._end(error)
         except Exception:  # noqa: BLE001
             swallowed("end a call")
 
-    def _end(self, error: BaseException | str | None) -> None:
-        seconds = time.perf_counter() - self._began
+    def _end(self, error: BaseException | str | None, seconds: float | None = None, now: int | None = None) -> None:
+        if seconds is None:
+            seconds = time.perf_counter() - self._began
         request, span, tracker = self.request, self.span, self._tracker
         model, source, match = self.decide()
         error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
         context = None
-        if span.is_recording():
-            attributes = self._ours(source, match)
-            if self._owned:
-                attributes.update(self.details)
-                if self._first is not None:
-                    attributes[semconv.TIME_TO_FIRST_CHUNK] = self._first
-            if model is not None:
-                attributes[semconv.RESPONSE_MODEL] = model
-            if error_type is not None and self._owned:
-                attributes[semconv.ERROR_TYPE] = error_type
-                span.set_status(Status(StatusCode.ERROR))
-            span.set_attributes(attributes)
-            if model is not None and not self._owned:
-                keep_attribute(span, semconv.RESPONSE_MODEL, model)
-            if span.get_span_context().trace_flags.sampled:
-                context = set_span_in_context(span, Context())
-        if self._owned:
-            span.end()
+        try:
+            context = self._end_span(span, model, source, match, error_type, now)
+        except Exception:  # noqa: BLE001  (a span processor of the application's)
+            swallowed("end a span")
         cap = tracker.cap
         tracker.recorder.record(
             (
@@ -400,6 +438,51 @@ class Call:
                 context,
             )
         )
+        if self.watcher is not None:
+            self.watcher(self, error_type)
+
+    def _end_span(
+        self, span: Span, model: str | None, source: str, match: str, error_type: str | None, now: int | None
+    ) -> Context | None:
+        """Write what is known to the span, end it if it is ours, and return the context for what is measured of it."""
+        context = None
+        if span.is_recording():
+            attributes = self._ours(source, match)
+            if self._owned:
+                attributes.update(self.details)
+                if self._first is not None:
+                    attributes[semconv.TIME_TO_FIRST_CHUNK] = self._first
+            if model is not None:
+                attributes[semconv.RESPONSE_MODEL] = model
+            if error_type is not None and self._owned:
+                attributes[semconv.ERROR_TYPE] = error_type
+                span.set_status(Status(StatusCode.ERROR))
+            span.set_attributes(attributes)
+            if model is not None and not self._owned:
+                keep_attribute(span, semconv.RESPONSE_MODEL, model)
+            if span.get_span_context().trace_flags.sampled:
+                context = Context({_SPAN: span})
+        if self._owned:
+            span.end(now)
+        return context
+
+
+def keeps(provider: object) -> bool:
+    """Say whether a provider, of spans or of metrics, is more than a stand-in of the API's own."""
+    return not type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics"))
+
+
+forks = 0
+"""How often this process was forked off since the package was imported."""
+
+
+def _after_fork() -> None:
+    global forks  # noqa: PLW0603  (read by every call: the cheapest there is)
+    forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def under_way(context: Context | None = None) -> Call | None:

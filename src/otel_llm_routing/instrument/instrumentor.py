@@ -18,9 +18,9 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from otel_llm_routing import semconv
 from otel_llm_routing._version import __version__
-from otel_llm_routing.instrument import environment
+from otel_llm_routing.instrument import environment, put_off
 from otel_llm_routing.instrument.adapters import SDKS, Sdk
-from otel_llm_routing.instrument.call import Tracker
+from otel_llm_routing.instrument.call import Tracker, keeps
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.metrics import Recorder
 from otel_llm_routing.instrument.spans import LLMRoutingSpanProcessor
@@ -37,7 +37,8 @@ _processor = LLMRoutingSpanProcessor()
 _recorders: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
 _hooked: set[Sdk] = set()
 _active: dict[Sdk, Any] = {}
-_state: dict[str, Any] = {"tracker": None, "disabled": frozenset()}
+_state: dict[str, Any] = {"tracker": None, "disabled": frozenset(), "standing_in": False}
+_nowhere = (trace.NoOpTracerProvider(), metrics.NoOpMeterProvider())
 
 
 class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ignore]
@@ -68,6 +69,7 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
             swallowed("stop")
 
     def _instrument(self, **kwargs: Any) -> None:
+        self._uninstrument()  # what stood in gives way
         settings = environment.read()
         tracer_provider = kwargs.get("tracer_provider") or trace.get_tracer_provider()
         meter_provider = kwargs.get("meter_provider") or metrics.get_meter_provider()
@@ -81,7 +83,9 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
             SurfaceResolver(settings),
             Cap(settings.max_models),
             _processor,
+            heard=keeps(tracer_provider) or keeps(meter_provider),
         )
+        put_off.watch()
         _processor.tracker = tracker
         _processor.attach(tracer_provider)
         _state.update(tracker=tracker, disabled=settings.disabled_sdks)
@@ -93,12 +97,31 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
                 wrapt.register_post_import_hook(functools.partial(_hook, sdk), sdk.on)
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
-        _state.update(tracker=None)
+        _state.update(tracker=None, standing_in=False)
         _processor.tracker = None
         _processor.adapted_providers.clear()
         _processor.adapted_scopes.clear()
         while _active:
             _active.popitem()[1].uninstrument()
+
+    def stand_in(self) -> bool:
+        """Record, with providers that keep nothing, until the application instruments itself; false where it has.
+
+        For what watches calls (see ``call.watch``) in a process whose telemetry is not its own: a test run.
+        """
+        if _state["tracker"] is not None:
+            return False
+        try:
+            self._instrument(tracer_provider=_nowhere[0], meter_provider=_nowhere[1])
+        except Exception:  # noqa: BLE001
+            swallowed("start")
+        _state.update(standing_in=_state["tracker"] is not None)
+        return bool(_state["standing_in"])
+
+    def stand_down(self) -> None:
+        """End what ``stand_in`` began, unless the application has taken over."""
+        if _state["standing_in"]:
+            self._uninstrument()
 
 
 def _hook(sdk: Sdk, module: Any) -> None:

@@ -14,21 +14,30 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.put_off import settle
+from otel_llm_routing.instrument.surface import OTHER, Cap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opentelemetry.context import Context
 
 BATCH = 32
 """Calls that may wait in the queue before the thread that ends one works it off."""
 
 MAX_SERIES = 1800
 """Distinct attribute sets of one counter; below the SDK's own limit of 2000, past which it would merge them."""
+
+MAX_NAMES = 100
+"""Distinct providers of one recorder, and distinct errors."""
+
+_NO_SPAN = set_span_in_context(INVALID_SPAN, Context())
+"""Where no exemplar is wanted: without a context, the span current where the queue is worked off would be one."""
 
 SIZE_BOUNDS = [256.0 * 2**n for n in range(10)]
 """Characters; powers of two so that a size-stratified comparison can use the buckets as strata."""
@@ -46,6 +55,8 @@ class Recorder:
     def __init__(self, meter: Meter) -> None:
         self._queue: deque[Finished] = deque()
         self._lock = threading.Lock()
+        self._providers = Cap(MAX_NAMES)
+        self._errors = Cap(MAX_NAMES)
         self._requests: dict[Key, int] = {}
         self._tokens: dict[tuple[str, str, str | None, str | None], list[int]] = {}
         meter.create_observable_counter(
@@ -92,10 +103,8 @@ class Recorder:
                 key, size, read, written, seconds, first, context = queue.popleft()
             except IndexError:
                 return
-            if key not in requests and len(requests) >= MAX_SERIES:
-                key = (key[0], key[1], key[2], "other", key[4] and "other", *key[5:])
-                if key not in requests and len(requests) >= MAX_SERIES + 100:
-                    key = ("other", "other", key[2], "other", "other", "unknown", *key[6:8], False, None)
+            if key not in requests:
+                key = self._bounded(key)
             requests[key] = requests.get(key, 0) + 1
             four = (key[0], key[1], key[3], key[4])
             if read or written:
@@ -109,6 +118,20 @@ class Recorder:
             except Exception:  # noqa: BLE001
                 swallowed("record a call's size and time")
 
+    def _bounded(self, key: Key) -> Key:
+        """Return what a new attribute set is counted as: whatever is past a limit becomes ``other``.
+
+        Surfaces and models have limits of their own before they come here. Providers and errors are named by other
+        libraries' spans, and by the provider, too.
+        """
+        requests = self._requests
+        key = (key[0], self._providers(key[1]), *key[2:9], key[9] and self._errors(key[9]))
+        if key not in requests and len(requests) >= MAX_SERIES:
+            key = (key[0], key[1], key[2], OTHER, key[4] and OTHER, *key[5:])
+            if key not in requests and len(requests) >= MAX_SERIES + 100:
+                key = (OTHER, OTHER, key[2], OTHER, OTHER, "unknown", *key[6:8], False, None)
+        return key
+
     def _histograms(
         self,
         four: tuple[str, str, str | None, str | None],
@@ -119,7 +142,8 @@ class Recorder:
         context: Context | None,
     ) -> None:
         attributes = _four(four)
-        self._size.record(size, attributes, context=context)
+        context = context or _NO_SPAN
+        self._size.record(size, attributes, context=_NO_SPAN)
         if first is not None:
             self._first.record(first, attributes, context=context)
         if error is not None:
@@ -127,6 +151,7 @@ class Recorder:
         self._duration.record(seconds, attributes, context=context)
 
     def _current(self) -> None:
+        settle()
         with self._lock:
             self._work_off()
 

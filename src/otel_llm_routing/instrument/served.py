@@ -60,15 +60,22 @@ class HeaderEvidence:
         self.fallback = False
 
 
+NOTHING = HeaderEvidence()
+"""What most responses' headers say; not to be written to."""
+
+
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
     """Read the evidence in ``raw``, the headers as pairs of bytes."""
-    found = HeaderEvidence()
+    found = NOTHING
     strength = -1
     for key, value in raw:
-        name = key.lower()
-        # Every header of interest starts with one of these; most headers of a response do not.
-        if not name.startswith((b"x-", b"cf-aig-", b"ngrok-aig-")):
+        name = _names.get(key)
+        if name is None:
+            name = _learn(key)
+        if not name:
             continue
+        if found is NOTHING:
+            found = HeaderEvidence()
         for prefix, gateway in GATEWAY_PREFIXES:
             if name.startswith(prefix):
                 found.gateway = gateway
@@ -84,6 +91,22 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
             text = value.strip()
             found.fallback = found.fallback or (text.isdigit() and int(text[:9]) > ATTEMPT_HEADERS[name])
     return found
+
+
+_names: dict[bytes, bytes] = {}
+"""Names of headers as they were sent -> in lower case; empty where they say nothing. They repeat in each answer."""
+_MAX_NAMES = 512
+
+
+def _learn(key: bytes) -> bytes:
+    name = key.lower()
+    known = name in MODEL_HEADERS or name in CACHE_HEADERS or name in ATTEMPT_HEADERS
+    if not known and not name.startswith(tuple(prefix for prefix, _ in GATEWAY_PREFIXES)):
+        name = b""
+    if len(_names) >= _MAX_NAMES:
+        _names.clear()
+    _names[key] = name
+    return name
 
 
 def match(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 from weakref import WeakSet, ref
@@ -52,6 +53,10 @@ LATER_SCOPES = (
 
 MAX_CALLS = 1024
 """Calls that are remembered, the latest, for the framework spans around them that end after them."""
+
+
+MAX_OPEN = 20_000
+"""Spans that are remembered while they last, the latest: some never end."""
 
 
 class _Started(NamedTuple):
@@ -158,9 +163,11 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     def span_of_this_call(self, current: Span, request: CallRequest) -> Span | None:
         """Return the span that somebody opened around this very call, or None; spans around it are noted as covered."""
+        node = _innermost.get()
+        if node is None and not current.is_recording():
+            return None
         found: SDKSpan | None = None
         here = current.get_span_context().span_id if current.is_recording() else 0
-        node = _innermost.get()
         # By id, as instrumentations put wrappers of their spans into the context.
         if here in self._nodes:
             if node is None or node.live() is None:
@@ -198,6 +205,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
     def _on_start(self, span: SDKSpan, parent_context: Context | None) -> None:
         own = span.get_span_context().span_id
         parent = span.parent
+        if len(self._roots) >= MAX_OPEN:
+            _forget_oldest(self._roots)
         # A request served, or a message taken, is a piece of work of its own even where its sender is in this process.
         if parent is None or parent.is_remote or span.kind in (SpanKind.SERVER, SpanKind.CONSUMER):
             self._roots[own] = span
@@ -235,6 +244,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             span.set_attributes({semconv.SURFACE: surface, semconv.SURFACE_SOURCE: source})
         if name in self.adapted_scopes:
             node.covered = True
+        if len(self._nodes) >= MAX_OPEN:
+            _forget_oldest(self._nodes)
         self._nodes[own] = node
         _innermost.set(node)
 
@@ -289,6 +300,11 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         read = attributes.get(semconv.INPUT_TOKENS, attributes.get("llm.token_count.prompt"))
         written = attributes.get(semconv.OUTPUT_TOKENS, attributes.get("llm.token_count.completion"))
         tracker.recorder.record((key, 0, _count_of(read), _count_of(written), seconds, None, None))
+
+
+def _forget_oldest(table: dict[int, Any]) -> None:
+    with suppress(StopIteration, RuntimeError, KeyError):  # another thread is at it: next time
+        del table[next(iter(table))]
 
 
 def _work(root: SDKSpan | None) -> int:

@@ -65,6 +65,15 @@ def items(
             _see(call, read, item)
             yield item
             call.reading = True
+            break
+        for item in inner:  # as above, of an item that is not the first: a stream may have very many
+            call.reading = False
+            try:
+                read(call, item)
+            except Exception:  # noqa: BLE001
+                _unread(item)
+            yield item
+            call.reading = True
     except GeneratorExit:
         if not resumes:
             call.end()  # the consumer stopped: that is no error
@@ -219,6 +228,11 @@ def _see(call: Call, read: Reader, item: Any) -> None:
         call.first_chunk()
         read(call, item)
     except Exception:  # noqa: BLE001
+        _unread(item)
+
+
+def _unread(item: Any) -> None:
+    if hasattr(item, "__dict__") or type(item) is dict:  # else an event that is no object, which is no evidence
         swallowed("read a chunk of a stream")
 
 
@@ -239,9 +253,9 @@ class _Observed:
         return getattr(self._llm_routing_inner, name)
 
     def _bytes(self, chunk: bytes) -> None:
-        body, call = self._llm_routing_body, self._llm_routing_call
-        if body is not None and not call.parsing:
-            call.first_chunk()
+        body = self._llm_routing_body
+        if body is not None:
+            self._llm_routing_call.first_chunk()
             body.feed(chunk)
 
     def _read(self) -> None:
@@ -261,9 +275,11 @@ class _Observed:
 
 class _SyncObserved(_Observed):
     def __iter__(self) -> Iterator[bytes]:
+        call = self._llm_routing_call
         try:
             for chunk in self._llm_routing_inner:
-                self._bytes(chunk)
+                if not call.parsing:
+                    self._bytes(chunk)
                 yield chunk
         except GeneratorExit:
             raise
@@ -280,10 +296,11 @@ class _SyncObserved(_Observed):
 
 class _AsyncObserved(_Observed):
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = self._llm_routing_inner.__aiter__()
+        call, chunks = self._llm_routing_call, self._llm_routing_inner.__aiter__()
         try:
             async for chunk in chunks:
-                self._bytes(chunk)
+                if not call.parsing:
+                    self._bytes(chunk)
                 yield chunk
         except GeneratorExit:
             raise

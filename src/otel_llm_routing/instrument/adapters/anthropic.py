@@ -97,6 +97,11 @@ def _prompt_size(body: dict[str, Any]) -> int:
 class AnthropicAdapter(StainlessAdapter):
     """Adds what is particular to Anthropic: the SDK's own spans."""
 
+    def tells(self, client: Any) -> bool:
+        """Say whether ``client`` has been given a tracer provider of its own."""
+        chosen = getattr(client, "_open_telemetry", None) or {}
+        return chosen.get("tracer_provider") is not None
+
     def refine(self, request: CallRequest, client: Any, options: Any, path: str) -> None:  # noqa: ARG002
         """Note whether the SDK is about to open a span of its own for the call."""
         if getattr(client, "_tracer", None) is None or not getattr(options, "span_name", None):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument.adapters.fields import characters, count, field, first, text
+from otel_llm_routing.instrument.adapters.fields import characters, count, field, first, members, text
 from otel_llm_routing.instrument.adapters.stainless import Endpoint
 from otel_llm_routing.instrument.adapters.traces import read_traces
 
@@ -22,27 +22,39 @@ if TYPE_CHECKING:
 
 def read_completion(call: Call, body: Any) -> None:
     """Read a chat completion, a legacy completion, an embedding response, or one chunk of a stream of the former."""
-    fields = body if type(body) is dict else body.__dict__
-    model = fields.get("model")
+    if type(body) is dict:
+        fields = body
+    else:
+        fields = body.__dict__
+        try:
+            if (
+                fields["choices"][0].__dict__["finish_reason"] is None
+                and fields["usage"] is None
+                and fields["model"] == call.body_model
+            ):
+                return  # one of a stream's many chunks that say nothing new: it has to be seen at once
+        except (AttributeError, IndexError, KeyError, TypeError):
+            pass  # it may say something all the same
+    model, usage = fields.get("model"), fields.get("usage")
+    choices: Any = fields.get("choices")
+    choice = first(choices)
     if model is None:
         model = field(body, "model")  # sent, though the SDK's type of a chunk lacks it: together's completions
-    if model != call.body_model:
-        call.body(model)
+    if model != call.body_model or usage is not None:
+        if model != call.body_model:
+            call.body(model)
+        if usage is not None:
+            _usage(call, usage, _CHAT_USAGE)
         _once_per_answer(call, body)
-    if (usage := fields.get("usage")) is not None:
-        _usage(call, usage, "prompt", "completion")
-        _once_per_answer(call, body)
-    choice = first(fields.get("choices"))
     if choice is None:
         read_traces(call, body)
     elif (reason := text(field(choice, "finish_reason"))) is not None:
         call.details[semconv.FINISH_REASONS] = (reason,)
-        choices = fields["choices"]
         if len(choices) > 1:
             reasons = [text(field(c, "finish_reason")) for c in choices]
             call.details[semconv.FINISH_REASONS] = tuple(r for r in reasons if r is not None)
         if usage is None and (usage := field(field(body, "x_groq"), "usage")) is not None:
-            _usage(call, usage, "prompt", "completion")
+            _usage(call, usage, _CHAT_USAGE)
         read_traces(call, body)
 
 
@@ -58,34 +70,55 @@ def read_response(call: Call, body: Any) -> None:
     _once_per_answer(call, response)
     read_traces(call, response)
     if (usage := field(response, "usage")) is not None:
-        _usage(call, usage, "input", "output")
+        _usage(call, usage, _RESPONSE_USAGE)
     status = text(field(response, "status"))
     if status is not None and status not in ("in_progress", "queued"):
         reason = text(field(field(response, "incomplete_details"), "reason"))
         call.details[semconv.FINISH_REASONS] = (reason or status,)
 
 
+_ONCE = (
+    (semconv.RESPONSE_ID, "id"),
+    (semconv.OPENAI_RESPONSE_TIER, "service_tier"),
+    (semconv.OPENAI_FINGERPRINT, "system_fingerprint"),
+)
+
+
 def _once_per_answer(call: Call, body: Any) -> None:
-    details = call.details
-    for attribute, name in (
-        (semconv.RESPONSE_ID, "id"),
-        (semconv.OPENAI_RESPONSE_TIER, "service_tier"),
-        (semconv.OPENAI_FINGERPRINT, "system_fingerprint"),
-    ):
-        if (value := text(field(body, name))) is not None:
+    fields, details = members(body), call.details
+    for attribute, name in _ONCE:
+        if (value := text(fields.get(name))) is not None:
             details[attribute] = value
 
 
-def _usage(call: Call, usage: Any, read: str, written: str) -> None:
-    details = call.details
-    if tokens := count(field(usage, f"{read}_tokens")):
+# Tokens read and written, and where the details of each stand.
+_CHAT_USAGE = (
+    "prompt_tokens",
+    "completion_tokens",
+    ("prompt_tokens_details", "prompt_token_details"),
+    "prompt_cache_hit_tokens",
+    "completion_tokens_details",
+)
+_RESPONSE_USAGE = (
+    "input_tokens",
+    "output_tokens",
+    ("input_tokens_details", "input_token_details"),
+    "input_cache_hit_tokens",
+    "output_tokens_details",
+)
+
+
+def _usage(call: Call, usage: Any, names: tuple[str, str, tuple[str, str], str, str]) -> None:
+    read, written, read_details, hits, written_details = names
+    fields, details = members(usage), call.details
+    if tokens := count(fields.get(read)):
         call.input_tokens = details[semconv.INPUT_TOKENS] = tokens
-    if tokens := count(field(usage, f"{written}_tokens")):
+    if tokens := count(fields.get(written)):
         call.output_tokens = details[semconv.OUTPUT_TOKENS] = tokens
-    parts = field(usage, f"{read}_tokens_details") or field(usage, f"{read}_token_details")
-    if cached := count(field(parts, "cached_tokens")) or count(field(usage, f"{read}_cache_hit_tokens")):
+    parts = fields.get(read_details[0]) or fields.get(read_details[1])
+    if cached := count(field(parts, "cached_tokens")) or count(fields.get(hits)):
         details[semconv.CACHE_READ_TOKENS] = cached
-    if reasoning := count(field(field(usage, f"{written}_tokens_details"), "reasoning_tokens")):
+    if reasoning := count(field(fields.get(written_details), "reasoning_tokens")):
         details[semconv.REASONING_TOKENS] = reasoning
 
 

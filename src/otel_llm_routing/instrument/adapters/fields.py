@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NONE: dict[str, Any] = {}
 MAX_DEPTH = 6
 MAX_COUNT = 1 << 53
 """What is larger, or infinite, counts nothing."""
@@ -18,12 +22,27 @@ def field(obj: Any, name: str) -> Any:
     if type(obj) is dict:
         return obj.get(name)
     try:
-        value = obj.__dict__.get(name)
-        if value is None and (extra := getattr(obj, "__pydantic_extra__", None)):
-            value = extra.get(name)
+        members = obj.__dict__
+        if name in members:
+            value = members[name]
+            if value is not None:
+                return value
+        extra = getattr(obj, "__pydantic_extra__", None)
+        return extra.get(name) if extra else None
     except AttributeError:
         return None
-    return value
+
+
+def members(obj: Any) -> Mapping[str, Any]:
+    """Return the fields of a dictionary or an SDK's model object, of which several are to be read; empty of else."""
+    if type(obj) is dict:
+        return obj
+    try:
+        own: Mapping[str, Any] = obj.__dict__
+    except AttributeError:
+        return _NONE
+    extra = getattr(obj, "__pydantic_extra__", None)
+    return {**own, **extra} if extra and type(extra) is dict else own
 
 
 def first(obj: Any) -> Any:
@@ -51,13 +70,20 @@ def characters(value: Any, depth: int = 0) -> int:
         return len(value)
     if depth > MAX_DEPTH:
         return 0
+    total = 0  # in loops: this is done in every call, and a comprehension is a function
     if type(value) is list or type(value) is tuple:
-        return sum([characters(item, depth + 1) for item in value])
+        for item in value:
+            total += characters(item, depth + 1)
+        return total
     if type(value) is not dict:
         if not hasattr(type(value), "__pydantic_validator__"):
             return 0
         value = value.__dict__
-    return sum([characters(value[name], depth + 1) for name in _TEXT if name in value])
+    for name in _TEXT:
+        if name in value:
+            part = value[name]
+            total += len(part) if type(part) is str else characters(part, depth + 1)
+    return total
 
 
 _TEXT = ("content", "text", "input", "output", "refusal")

@@ -15,7 +15,7 @@ import copy
 import functools
 import inspect
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _WRAPPERS = (wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper)
+MAX_SERVERS = 64
+"""Base URLs whose parts are remembered."""
 
 
 class Endpoint:
@@ -45,6 +47,14 @@ class Endpoint:
         """Reads evidence from a whole response, or from one chunk of a stream."""
         self.size = size
         """Counts the characters of the request's text."""
+
+
+class _Server(NamedTuple):
+    """Whom a client calls."""
+
+    provider: str
+    address: str
+    port: int
 
 
 class StainlessAdapter(Adapter):
@@ -64,12 +74,16 @@ class StainlessAdapter(Adapter):
         super().__init__(package, provider)
         self.endpoints = endpoints
         self.provider_of_class = provider_of_class
-        self._provider_by_type: dict[type, str | None] = {}
+        self._servers: dict[int, tuple[Any, type, _Server]] = {}
 
     # For an SDK to refine ----------------------------------------------------------------------------------------
 
     def refine(self, request: CallRequest, client: Any, options: Any, path: str) -> None:
         """Say more about a request than the family can know."""
+
+    def tells(self, client: Any) -> bool:  # noqa: ARG002  (for an SDK to say)
+        """Say whether ``client`` tells somebody of its calls by itself."""
+        return False
 
     # Hooking -----------------------------------------------------------------------------------------------------
 
@@ -134,6 +148,8 @@ class StainlessAdapter(Adapter):
         tracker = self._tracker
         if tracker is None or options.method.lower() != "post":
             return None, options
+        if not tracker.heard() and not self.tells(client):
+            return None, take_surface(None, options)
         path = _path(options.url)
         endpoint = self.endpoints.get(path) or self._absolute(path)
         if endpoint is None:
@@ -141,12 +157,10 @@ class StainlessAdapter(Adapter):
         body = options.json_data if type(options.json_data) is dict else {}
         extra = options.extra_json if type(options.extra_json) is dict else {}
         model = clean_model(extra.get("model", body.get("model")))
-        request = CallRequest(endpoint.operation, self._provider(client), model, endpoint.read)
+        provider, address, port = self._server(client)
+        request = CallRequest(endpoint.operation, provider, model, endpoint.read)
         request.stream = bool(kwargs.get("stream") or (extra.get("stream", body.get("stream")) is True))
-        url = client.base_url
-        request.address, request.port = url.host, url.port
-        if request.port is None:
-            request.port = 80 if url.scheme == "http" else 443
+        request.address, request.port = address, port
         request.input_size = endpoint.size(body)
         options = take_surface(request, options)
         self.refine(request, client, options, path)
@@ -164,15 +178,22 @@ class StainlessAdapter(Adapter):
                 return endpoint
         return None
 
-    def _provider(self, client: Any) -> str:
-        cls = type(client)
-        if cls not in self._provider_by_type:
-            names = [base.__name__ for base in cls.__mro__]
-            found = [self.provider_of_class[name] for name in names if name in self.provider_of_class]
-            self._provider_by_type[cls] = found[0] if found else None
-        url = client.base_url
-        host = url.host if url.port is None else f"{url.host}:{url.port}"
-        return self._provider_by_type[cls] or provider_of_host(host) or self.provider
+    def _server(self, client: Any) -> _Server:
+        """Return whom ``client`` calls. A URL of httpx's takes long to read: that is done once for each."""
+        # The openai SDK's property imports what it reads it with; the family keeps it here.
+        cls, url = type(client), client.__dict__.get("_base_url") or client.base_url
+        known = self._servers.get(id(url))
+        if known is not None and known[0] is url and known[1] is cls:
+            return known[2]
+        names = [base.__name__ for base in cls.__mro__]
+        found = [self.provider_of_class[name] for name in names if name in self.provider_of_class]
+        host, port = url.host, url.port
+        provider = found[0] if found else provider_of_host(host if port is None else f"{host}:{port}") or self.provider
+        server = _Server(provider, host, port or (80 if url.scheme == "http" else 443))
+        if len(self._servers) >= MAX_SERVERS:
+            self._servers.clear()
+        self._servers[id(url)] = (url, cls, server)
+        return server
 
     # The hooks ---------------------------------------------------------------------------------------------------
 
@@ -222,8 +243,7 @@ class StainlessAdapter(Adapter):
         try:
             response = call.http_response
             if response.is_closed and not call.request.stream:
-                _read_whole(call, result, response)
-                call.write()
+                _read_whole(call, result, response)  # writes what it finds to the span
         except Exception:  # noqa: BLE001
             swallowed(f"read a response of {self.package}")
 
@@ -278,7 +298,12 @@ def _read_whole(call: Call, result: Any, response: Any) -> None:
         call.request.read(call, result)
     else:
         # A raw response, or a type of the application's own.
-        call.request.read(call, json.loads(response.content))
+        try:
+            body = json.loads(response.content)
+        except (ValueError, RecursionError):
+            return  # what is no JSON is no evidence
+        if type(body) is dict:
+            call.request.read(call, body)
 
 
 def _path(url: Any) -> str:
@@ -286,7 +311,7 @@ def _path(url: Any) -> str:
     return path if path.startswith("/") or "://" in path else "/" + path
 
 
-def take_surface(request: CallRequest, options: Any) -> Any:
+def take_surface(request: CallRequest | None, options: Any) -> Any:
     """Note the surface that a header of the call names, and return options that do not send it."""
     headers = options.headers
     if not isinstance(headers, dict) or not headers:
@@ -294,7 +319,8 @@ def take_surface(request: CallRequest, options: Any) -> Any:
     ours = [name for name in headers if isinstance(name, str) and name.lower() == CALL_HEADER]
     if not ours:
         return options
-    request.surface = headers[ours[-1]]
+    if request is not None:
+        request.surface = headers[ours[-1]]
     options = copy.copy(options)  # neither the application's dictionary nor its options change
     options.headers = {name: value for name, value in headers.items() if name not in ours}
     return options

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 FAILED = 400
 """An attempt with this HTTP status or a higher one is not the one that answered."""
 
+_NAMES = frozenset({"openrouter_metadata", "usage_breakdown", "x_groq"})
+
 
 def read_traces(call: Call, body: Any) -> None:
     """Read the routing traces in ``body``, an answer or the last chunks of one."""
+    fields = body if type(body) is dict else getattr(body, "__dict__", ())
+    if not getattr(body, "__pydantic_extra__", None) and _NAMES.isdisjoint(fields):
+        return
     if (metadata := field(body, "openrouter_metadata")) is not None:
         _openrouter(call, metadata)
     breakdown = field(body, "usage_breakdown") or field(field(body, "x_groq"), "usage_breakdown")
