@@ -4,7 +4,7 @@ Fills a Prometheus with 8 days of slices and six hours of counters, loads the ru
 times, and prints how long that took. Windows, offsets and expressions are those that users load; only the interval of
 the groups is shorter, so that nobody waits.
 
-    make bench
+    make rulecost
 """
 
 from __future__ import annotations

@@ -1,0 +1,195 @@
+"""The measured tables as Markdown, and where they stand in a page."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from overhead.contenders import EVERY, FLOOR, OURS, PEERS
+from overhead.environments import SHOWN
+from overhead.workloads import CHUNKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from overhead.environments import Installed
+    from overhead.measure import Added
+
+NAMES = ("by", "added", "quiet", "start", "size", "memory", "instructions", "failed")
+_MARKED = re.compile(r"(?m)^(<!-- measured: (?P<name>[a-z-]+) -->\n)(?:.+\n)*")
+"""A place for a table: from its marker to the next empty line."""
+MEBIBYTE = 1 << 20
+
+
+@dataclass
+class Measured:
+    """Everything that was measured."""
+
+    machine: str
+    command: str
+    rounds: int
+    added: dict[tuple[str, str, str], Added] = field(default_factory=dict)
+    """By contender, telemetry and workload."""
+    starts: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, dict[str, Installed]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    grown: dict[str, dict[str, int]] = field(default_factory=dict)
+    soak_calls: int = 0
+    soak_streams: int = 0
+    instructions: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a contender, or a measurement, is not there."""
+
+
+def tables(measured: Measured) -> dict[str, str]:
+    """Return the text of every place of the page."""
+    return {
+        "by": _by(measured),
+        "added": _added(measured),
+        "quiet": _quiet(measured),
+        "start": _start(measured),
+        "size": _size(measured),
+        "memory": _memory(measured),
+        "instructions": _instructions(measured),
+        "failed": _failed(measured),
+    }
+
+
+def lacking(page: Path) -> str:
+    """Return why the tables cannot be written into ``page``; empty where they can."""
+    try:
+        text = page.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        return f"cannot be read ({error})"
+    names = set(NAMES) - {match["name"] for match in _MARKED.finditer(text)}
+    return f"no place for {', '.join(sorted(names))}; it begins with a line <!-- measured: NAME -->" if names else ""
+
+
+def write(page: Path, found: dict[str, str]) -> None:
+    """Put the tables into their places in ``page``."""
+    text = page.read_text("utf-8")
+    page.write_text(_MARKED.sub(lambda m: f"{m[1]}{found[m['name']]}\n" if m["name"] in found else m[0], text), "utf-8")
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _by(measured: Measured) -> str:
+    own = measured.versions.get(OURS.key, {})
+    versions = ", ".join(f"{name} {own[name].version}" for name in SHOWN if name in own)
+    python = f"Python {platform.python_version()}"
+    return f"`{measured.command}`, {measured.rounds} rounds: {measured.machine}; {python}, {versions}."
+
+
+def _added(measured: Measured) -> str:
+    head = ("µs of CPU time", "chat", "async, 50 at once", "responses", "messages", f"stream of {CHUNKS}", "per chunk")
+    rows = []
+    for contender in EVERY:
+        cells = [_cell(measured, contender.key, "exporting", w) for w in ("chat", "async", "responses", "messages")]
+        if any(cells):
+            stream = _cell(measured, contender.key, "exporting", "stream")
+            rows.append((_name(measured, contender.key), *cells, stream, _per_chunk(measured, contender.key)))
+    bare = next((key for key in measured.added if key[1] == "exporting"), None)
+    if bare is not None:
+        taken = [
+            measured.added[OURS.key, "exporting", w].bare for w in ("chat", "async", "responses", "messages", "stream")
+        ]
+        rows.append(("the call itself", *(f"{us:,.0f}" for us in taken), ""))
+    return _table(head, rows)
+
+
+def _quiet(measured: Measured) -> str:
+    head = (
+        "µs of CPU time",
+        "chat, sampled out",
+        "messages, sampled out",
+        "chat, no provider",
+        "messages, no provider",
+    )
+    rows = []
+    for contender in EVERY:
+        cells = [
+            _cell(measured, contender.key, mode, workload)
+            for mode in ("unsampled", "no-op")
+            for workload in ("chat", "messages")
+        ]
+        if any(cells):
+            rows.append((_name(measured, contender.key), *cells))
+    return _table(head, rows)
+
+
+def _start(measured: Measured) -> str:
+    head = ("", "ms, SDKs imported", "ms, not imported", "MiB, SDKs imported", "imports SDKs")
+    rows = []
+    for contender in EVERY:
+        found = measured.starts.get(contender.key)
+        if found is not None:
+            after, before = found["sdks"], found["nothing"]
+            rows.append(
+                (
+                    _name(measured, contender.key),
+                    f"{after['seconds'] * 1e3:.0f}",
+                    f"{before['seconds'] * 1e3:.0f}",
+                    f"{after['bytes'] / MEBIBYTE:.1f}",
+                    " and ".join(before["imported"]) or "none",
+                )
+            )
+    return _table(head, rows)
+
+
+def _size(measured: Measured) -> str:
+    rows = [
+        (_name(measured, key), str(number), f"{size / MEBIBYTE:.1f}") for key, (number, size) in measured.sizes.items()
+    ]
+    return _table(("added to the SDKs and `opentelemetry-sdk`", "distributions", "MiB"), rows)
+
+
+def _memory(measured: Measured) -> str:
+    rows = [
+        (name, *(f"{grown[what] / MEBIBYTE:+.1f}" for what in ("chat", "abandoned")))
+        for key, name in (("bare", "without"), (OURS.key, OURS.name))
+        if (grown := measured.grown.get(key)) is not None
+    ]
+    head = ("MiB grown over", f"{measured.soak_calls:,} calls", f"{measured.soak_streams:,} abandoned streams")
+    return _table(head, rows)
+
+
+def _instructions(measured: Measured) -> str:
+    counted = measured.instructions
+    if not counted:
+        return measured.failed.get("instructions", "not counted")
+    said = {"chat": "chat", "messages": "messages", "no-op chat": "chat, no provider", "chunk": "chunk of a stream"}
+    rows = [
+        (name, f"{counted[key]:,.0f}", f"{counted[f'floor {key}']:,.0f}" if f"floor {key}" in counted else "")
+        for key, name in said.items()
+    ]
+    return _table(("instructions added", OURS.name, FLOOR.name), rows)
+
+
+def _failed(measured: Measured) -> str:
+    known = {contender.key: contender.name for contender in EVERY}
+    said = [f"{known.get(key, key)}: {why}." for key, why in measured.failed.items()]
+    return "Not measured: " + " ".join(said) if said else "Everything was measured."
+
+
+def _cell(measured: Measured, key: str, mode: str, workload: str) -> str:
+    added = measured.added.get((key, mode, workload))
+    return "" if added is None else f"{added.middle:,.0f} ({added.low:,.0f} to {added.high:,.0f})"
+
+
+def _per_chunk(measured: Measured, key: str) -> str:
+    long, short = (measured.added.get((key, "exporting", workload)) for workload in ("stream", "short"))
+    return "" if long is None or short is None else f"{(long.middle - short.middle) / (CHUNKS - 1):.1f}"
+
+
+def _name(measured: Measured, key: str) -> str:
+    contender = next(one for one in EVERY if one.key == key)
+    installed = measured.versions.get(key, {})
+    if contender not in PEERS:
+        return f"**{contender.name}**" if contender is OURS else contender.name
+    first = re.split(r"[<>=]", contender.requirements[0])[0]
+    return f"{contender.name} {installed[first].version}" if first in installed else contender.name
