@@ -116,3 +116,15 @@ def commands(session: nox.Session) -> None:
     session.install("-e", ".[all,html]", "--group", "test")
     session.run("pytest", *QUIET, "tests/policy", "tests/reference", "tests/detection")
     session.run("pytest", *QUIET, "tests/report", "tests/sources", *session.posargs)
+    session.run("pytest", *QUIET, "tests/audit", "tests/checklist", "tests/evals", "tests/pin", *session.posargs)
+
+
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of the response readers; what is passed on goes to libFuzzer."""
+    session.install("-e", ".", "atheris>=3")
+    found = Path(session.create_tmp()) / "corpus"
+    found.mkdir(exist_ok=True)
+    session.chdir("tests/fuzz")
+    words = ["-dict=words.dict", "-max_len=4096", "-timeout=10", f"-artifact_prefix={found.parent}/"]
+    session.run("python", "fuzz_readers.py", str(found), "corpus", *words, *session.posargs, env={"PYTHONPATH": "."})
