@@ -49,7 +49,6 @@ CREATE INDEX seen_at ON seen (at);
 """
 
 
-_WRONG = "(typeof(value) != 'real' OR NOT value BETWEEN 0 AND 1e18 OR series NOT IN (SELECT id FROM series))"
 _WRONG = "typeof(value) != 'real' OR NOT value BETWEEN 0 AND 1e18 OR series NOT IN (SELECT id FROM series)"
 _NO_COUNT = {
     "points": f"({_WRONG})",
