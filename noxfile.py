@@ -116,7 +116,8 @@ def commands(session: nox.Session) -> None:
     session.install("-e", ".[all,html]", "--group", "test")
     session.run("pytest", *QUIET, "tests/policy", "tests/reference", "tests/detection")
     session.run("pytest", *QUIET, "tests/report", "tests/sources", *session.posargs)
-    session.run("pytest", *QUIET, "tests/audit", "tests/checklist", "tests/evals", "tests/pin", *session.posargs)
+    modules = ["tests/evals/test_check.py", "tests/evals/test_plan.py", "tests/evals/test_reading.py"]
+    session.run("pytest", *QUIET, "tests/audit", "tests/pin", *modules, *session.posargs)
 
 
 @nox.session(python="3.11")

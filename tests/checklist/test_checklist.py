@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -294,10 +295,11 @@ def test_the_exit_code_is_by_the_worst_answer_that_counts(store):
 
 def test_markdown_holds_a_table_and_every_answer_and_takes_nothing_for_markup(store, here):
     store.write([asked("search", AUTO, SONNET, 300), asked("x|y`z\x1b[31m@all", AUTO, "a|b", 3)])
-    result = run("-o", "out.md")
+    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}"
+    result = run("--at", now, "-o", "out.md")
     assert (result.exit_code, result.stdout) == (1, "")
     text = (here / "out.md").read_text()
-    assert text == run().stdout
+    assert text == run("--at", now).stdout
     assert "| `search` | yes | cannot be said | cannot be said | yes | yes |" in text
     assert "## `search`" in text
     assert "\x1b" not in text
