@@ -16,13 +16,12 @@ from rich.console import Console
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, PolicyFile
+from otel_llm_routing.cli.options import POLICY, LifetimesFile, PolicyFile, known_lifetimes
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.audit.audit import Audit
     from otel_llm_routing.analyze.audit.baseline import Known
-    from otel_llm_routing.analyze.audit.lifetimes import Lifetimes
     from otel_llm_routing.analyze.audit.problems import Evidence
     from otel_llm_routing.analyze.audit.telemetry import Telemetry
 
@@ -40,9 +39,7 @@ def audit(
     policy: PolicyFile = None,
     source: Annotated[str | None, typer.Option(help=f"{SOURCE} To say what names resolved to.")] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days of --source to look back.")] = 28,
-    lifetimes: Annotated[
-        Path | None, typer.Option(help="A YAML or JSON file that says until when models are offered.")
-    ] = None,
+    lifetimes: LifetimesFile = None,
     soon: Annotated[
         int, typer.Option("--retiring-within", min=0, max=3650, help="Days before a model's end that it is a warning.")
     ] = 90,
@@ -111,21 +108,10 @@ def _evidence(policy: Path | None, source: str | None, days: int, lifetimes: Pat
         today=datetime.now(timezone.utc).date(),
         loaded=loaded,
         policy_file=file.as_posix() if file is not None else "",
-        lifetimes=_lifetimes(lifetimes),
+        lifetimes=known_lifetimes(lifetimes),
         telemetry=_telemetry(source, days),
         soon=soon,
     )
-
-
-def _lifetimes(file: Path | None) -> Lifetimes:
-    from otel_llm_routing.analyze.audit import lifetimes  # noqa: PLC0415
-    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
-
-    try:
-        own = lifetimes.of_file(file) if file is not None else []
-    except PolicyError as error:
-        fail(error)
-    return lifetimes.Lifetimes(own, lifetimes.of_anthropic(), lifetimes.of_prices())
 
 
 def _telemetry(source: str | None, days: int) -> Telemetry | None:

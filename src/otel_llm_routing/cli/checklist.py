@@ -14,8 +14,15 @@ from otel_llm_routing.cli.evals_options import Columns
 from otel_llm_routing.cli.evals_options import cases as read_cases
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, moment
-from otel_llm_routing.cli.pin import known_lifetimes
+from otel_llm_routing.cli.options import (
+    POLICY,
+    REFERENCE,
+    LifetimesFile,
+    PolicyFile,
+    ReferenceFile,
+    known_lifetimes,
+    moment,
+)
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -45,9 +52,7 @@ def checklist(
             show_default="the source, if it is prometheus:",
         ),
     ] = None,
-    lifetimes: Annotated[
-        Path | None, typer.Option(help="A file that says how long models are offered; see audit.")
-    ] = None,
+    lifetimes: LifetimesFile = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days to look back.")] = 28,
     at: Annotated[str, typer.Option(help="When: a time back (3d) or a UTC time (2026-11-01T00:00); now.")] = "",
     fail_on: Annotated[

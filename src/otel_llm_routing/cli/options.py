@@ -11,6 +11,7 @@ from otel_llm_routing.analyze import window
 from otel_llm_routing.cli.failure import fail
 
 if TYPE_CHECKING:
+    from otel_llm_routing.analyze.audit.lifetimes import Lifetimes
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
 
@@ -20,6 +21,9 @@ PolicyFile = Annotated[
 ]
 ReferenceFile = Annotated[
     Path | None, typer.Option("--reference", help="The reference file.", show_default=f"{REFERENCE}, if there is one")
+]
+LifetimesFile = Annotated[
+    Path | None, typer.Option("--lifetimes", help="A YAML or JSON file that says until when models are offered.")
 ]
 
 
@@ -44,6 +48,22 @@ def files(policy: Path | None, reference: Path | None) -> Files:
             None if reference_file is None else pinned.load(reference_file),
         )
     except (PolicyError, pinned.ReferenceFileError) as error:
+        fail(error)
+
+
+def known_lifetimes(file: Path | None) -> Lifetimes:
+    """Return how long models are offered, as far as installed packages and the user's own file say."""
+    from otel_llm_routing.analyze.audit.lifetimes import (  # noqa: PLC0415  (pydantic takes its time)
+        Lifetimes,
+        of_anthropic,
+        of_file,
+        of_prices,
+    )
+    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
+
+    try:
+        return Lifetimes(of_file(file) if file else (), of_anthropic(), of_prices())
+    except PolicyError as error:
         fail(error)
 
 

@@ -19,13 +19,20 @@ from otel_llm_routing.cli.evals_options import Columns
 from otel_llm_routing.cli.evals_options import cases as read_cases
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, PolicyFile, ReferenceFile, files, moment
+from otel_llm_routing.cli.options import (
+    POLICY,
+    LifetimesFile,
+    PolicyFile,
+    ReferenceFile,
+    files,
+    known_lifetimes,
+    moment,
+)
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_llm_routing.analyze.audit.lifetimes import Lifetimes
     from otel_llm_routing.analyze.pin.build import PolicyText
     from otel_llm_routing.analyze.pin.model import Part, Proposal
     from otel_llm_routing.policy.reference import Reference
@@ -49,9 +56,7 @@ def pin(
     ] = None,
     cases: Annotated[Path | None, typer.Option(help="The cases of an eval: their scores by served model.")] = None,
     columns: Columns = None,
-    lifetimes: Annotated[
-        Path | None, typer.Option(help="A file that says how long models are offered; see audit.")
-    ] = None,
+    lifetimes: LifetimesFile = None,
     costs: Annotated[bool, typer.Option("--costs/--no-costs", help="Price the requests, now and pinned.")] = True,
     write: Annotated[
         bool, typer.Option("--write", help="Change the policy file; else only the change is shown.")
@@ -101,22 +106,6 @@ def pin(
             note(f"{file}: written; otel-llm-routing policy check says whether it is sound")
     if not diff:
         fail(made.unchanged)
-
-
-def known_lifetimes(file: Path | None) -> Lifetimes:
-    """Return how long models are offered, as far as installed packages and the user's own file say."""
-    from otel_llm_routing.analyze.audit.lifetimes import (  # noqa: PLC0415  (pydantic takes its time)
-        Lifetimes,
-        of_anthropic,
-        of_file,
-        of_prices,
-    )
-    from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
-
-    try:
-        return Lifetimes(of_file(file) if file else (), of_anthropic(), of_prices())
-    except PolicyError as error:
-        fail(error)
 
 
 def _read(file: Path, reference: Path | None) -> tuple[PolicyText, Reference | None]:

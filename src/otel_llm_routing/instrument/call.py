@@ -31,6 +31,7 @@ from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
 from otel_llm_routing.instrument.put_off import collecting, settle, waiting
 from otel_llm_routing.models import UNREPORTED, clean_model, kind_of
+from otel_llm_routing.models.headers import OVERWRITING_GATEWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -326,7 +327,7 @@ class Call:
             model, source = self.body_model, served.BODY
         else:
             return None, served.NONE, UNREPORTED
-        overwritten = request.overwrites_body or self.gateway in served.OVERWRITING_GATEWAYS
+        overwritten = request.overwrites_body or self.gateway in OVERWRITING_GATEWAYS
         match = served.match(request.model, request.provider, model, source, overwritten=overwritten, kind=request.kind)
         return model, source, match
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
+from otel_llm_routing.models.headers import GATEWAY_PREFIXES, MODEL_HEADERS, OVERWRITING_GATEWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEADERS = ("cf-aig-routed-model", "cf-aig-model", "ngrok-aig-model", "x-litellm-model-name", "x-ms-served-model")
-"""Headers that name the served model, the strongest first (their sources: ``instrument/served.py``)."""
-_OVERWRITER = "x-litellm-"
+_BY_STRENGTH = sorted(MODEL_HEADERS, key=lambda name: MODEL_HEADERS[name][1], reverse=True)
+_MODEL_NAMES = tuple(name.decode() for name in _BY_STRENGTH)
+_OVERWRITERS = tuple(prefix.decode() for prefix, gateway in GATEWAY_PREFIXES if gateway in OVERWRITING_GATEWAYS)
 _FIELDS = ("model", "modelVersion", "model_version")
 """The last two are Gemini's, on the wire and in its SDK."""
 
 
 def served_of_headers(headers: Mapping[str, Any]) -> str:
     """Return the model that ``headers``, their names in lower case, say has served; empty where none does."""
-    return next((found for name in HEADERS if (found := values.model(headers.get(name)))), "")
+    return next((found for name in _MODEL_NAMES if (found := values.model(headers.get(name)))), "")
 
 
 def overwrites(headers: Mapping[str, Any]) -> bool:
     """Return whether ``headers`` are of a gateway that writes the requested name over the body's model."""
-    return any(name.startswith(_OVERWRITER) for name in headers)
+    return any(name.startswith(_OVERWRITERS) for name in headers)
 
 
 def served_of_body(body: Mapping[str, Any]) -> str:
