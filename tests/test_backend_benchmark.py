@@ -166,7 +166,7 @@ def test_a_quick_run_writes_the_tables_that_the_page_has_and_nothing_else(tmp_pa
 
 def test_the_page_has_every_table_once_and_of_a_full_run():
     text = PAGE.read_text("utf-8")
-    assert sorted(re.findall(r"(?m)^<!-- backend: ([a-z]+) -->$", text)) == sorted(tables.NAMES)
+    assert sorted(re.findall(r"(?m)^<!-- backend: ([a-z]+) -->$", text)) == sorted(tables.PLACES.names)
     assert "`make backend`, receiving 3 times" in text
     assert "1,000 surfaces of 8 models, 28 days" in text
 

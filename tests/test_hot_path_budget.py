@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "performance.md"
 def run(module, *arguments):
     ended = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        env={**measure.environment(), "PYTHONPATH": str(ROOT / "benchmarks")},
+        env=measure.environment(),
         capture_output=True,
         text=True,
         timeout=110,
@@ -64,7 +64,7 @@ def test_every_contender_can_be_switched_on_and_every_table_has_a_place():
     from overhead.instrumentations import SWITCH_ON
 
     assert set(SWITCH_ON) == {contenders.BARE, *(contender.key for contender in contenders.EVERY)}
-    assert tables.lacking(PAGE) == ""
+    assert tables.PLACES.lacking(PAGE) == ""
 
 
 def test_what_was_not_measured_is_named_and_the_rest_written(tmp_path):
@@ -74,7 +74,7 @@ def test_what_was_not_measured_is_named_and_the_rest_written(tmp_path):
     for workload in measure.CALLS:
         for key in ("floor", "ours"):
             measured.added[key, "exporting", workload] = measure.Added(81.4, 70, 90, 800)
-    tables.write(page, tables.tables(measured))
+    tables.PLACES.write(page, tables.tables(measured))
     written = page.read_text("utf-8")
     assert "Not measured: OpenLIT: it does not install." in written
     assert "| **otel-llm-routing** | 81 (70 to 90) |" in written
@@ -87,7 +87,7 @@ def test_a_page_without_a_place_for_a_table_is_left_alone(tmp_path):
     page.write_text("# No markers\n", "utf-8")
     ended = subprocess.run(
         [sys.executable, "-m", "overhead", "--quick", "--write", page],
-        env={**measure.environment(), "PYTHONPATH": str(ROOT / "benchmarks")},
+        env=measure.environment(),
         capture_output=True,
         text=True,
         check=False,

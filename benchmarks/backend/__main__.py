@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pages import machine
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,7 +44,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="the page whose tables are replaced")
     options = parser.parse_args()
     console, errors = Console(), Console(stderr=True)
-    if options.write is not None and (lacking := tables.lacking(options.write)):
+    if options.write is not None and (lacking := tables.PLACES.lacking(options.write)):
         errors.print(f"{options.write}: {lacking}", markup=False)
         return 2
     if options.quick:
@@ -67,7 +68,7 @@ def main() -> int:
     for name, text in done.items():
         console.print(Markdown(f"**{name}**\n\n{text}"))
     if options.write is not None:
-        tables.write(options.write, done)
+        tables.PLACES.write(options.write, done)
     return 0
 
 
@@ -116,17 +117,13 @@ def _reading(folder: Path, options: argparse.Namespace, measured: tables.Measure
 
 
 def _by(options: argparse.Namespace) -> str:
-    asked = [f"--{name}" for name in ("quick",) if getattr(options, name)]
+    asked = ["--quick"] if options.quick else []
     asked += [f"--only {options.only}"] if options.only else []
     arguments = f' ARGS="{" ".join(asked)}"' if asked else ""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text("utf-8").splitlines() if cpu.exists() else []
-    model = next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), platform.machine())
     versions = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "protobuf", "uvicorn"))
-    busy = f"load {os.getloadavg()[2]:.1f} before" if hasattr(os, "getloadavg") else ""
     return (
         f"`make backend{arguments}`, receiving {options.rounds} times, medians: "
-        f"{model}, {os.cpu_count()} cores, {busy}; "
+        f"{machine()}, load {os.getloadavg()[2]:.1f} before; "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {versions}."
     )
 

@@ -20,7 +20,7 @@ REPORT = "report, all days"
 
 def commands(past: Past, days: int) -> dict[str, list[str]]:
     """Return the commands that are measured, by what the table calls them."""
-    end = datetime.fromtimestamp(past.end, timezone.utc).strftime("%Y-%m-%dT%H:%M")
+    end = _back(past, 0)
     source = ["--source", f"sqlite:{DATABASE}"]
     pin = ["reference", "pin", *source, "--reason", "benchmark", "--days", str(days), "--until", end]
     return {

@@ -47,7 +47,7 @@ class Past(NamedTuple):
 def write(folder: Path, surfaces: int, days: int, each: int = HOUR, progress: Progress | None = None) -> Past:
     """Write the three files into ``folder``: counts every ``each`` seconds, until the last full hour.
 
-    The server writes the series; of the counts it writes the first bucket, and the rest is put into its tables.
+    The server writes the series; the counts are put into its tables.
     """
     end = int(time.time()) // HOUR * HOUR
     start = end - days * DAY

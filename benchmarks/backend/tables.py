@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pages import Places, table
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from backend.ingest import Ingested, Rate
     from backend.payloads import Load
     from backend.processes import Used
 
-NAMES = ("by", "ingest", "memory", "past", "reading")
-_MARKED = re.compile(r"(?m)^(<!-- backend: (?P<name>[a-z-]+) -->\n)(?:.+\n)*")
-"""A place for a table: from its marker to the next empty line."""
+PLACES = Places("backend", ("by", "ingest", "memory", "past", "reading"))
+NUMBERS = "---:"
 MEBIBYTE = 1 << 20
 SHORTEST = 0.05
 """Seconds of CPU time that can be told apart from none: the system counts hundredths."""
@@ -48,27 +47,6 @@ def tables(measured: Measured) -> dict[str, str]:
     }
 
 
-def lacking(page: Path) -> str:
-    """Return why the tables cannot be written into ``page``; empty where they can."""
-    try:
-        text = page.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        return f"cannot be read ({error})"
-    names = set(NAMES) - {match["name"] for match in _MARKED.finditer(text)}
-    return f"no place for {', '.join(sorted(names))}; it begins with a line <!-- backend: NAME -->" if names else ""
-
-
-def write(page: Path, found: dict[str, str]) -> None:
-    """Put the tables into their places in ``page``."""
-    text = page.read_text("utf-8")
-    page.write_text(_MARKED.sub(lambda m: f"{m[1]}{found[m['name']]}\n" if m["name"] in found else m[0], text), "utf-8")
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, ("---", *("---:" for _ in head[1:])), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _ingest(measured: Measured) -> str:
     head = (
         "series, sent as",
@@ -89,7 +67,7 @@ def _ingest(measured: Measured) -> str:
                 _each(found, lambda of: of.new),
             ]
         rows.append((_name(load, protocol), *cells))
-    return _table(head, rows)
+    return table(head, rows, NUMBERS)
 
 
 def _memory(measured: Measured) -> str:
@@ -110,7 +88,7 @@ def _memory(measured: Measured) -> str:
             if receiver == "serve":
                 cells.append(_mebibytes(found, lambda of: of.bytes or 0))
         rows.append((_name(load, protocol), *cells))
-    return _table(head, rows)
+    return table(head, rows, NUMBERS)
 
 
 def _reading(measured: Measured) -> str:
@@ -118,7 +96,7 @@ def _reading(measured: Measured) -> str:
         (f"`{name}`", f"{used.cpu:,.1f}", f"{used.seconds:,.1f}", f"{used.peak / MEBIBYTE:,.0f}")
         for name, used in measured.used.items()
     ]
-    return _table(("", "s of CPU time", "s", "MiB at most"), rows)
+    return table(("", "s of CPU time", "s", "MiB at most"), rows, NUMBERS)
 
 
 def _runs(measured: Measured) -> list[tuple[Load, str]]:

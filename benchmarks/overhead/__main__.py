@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pages import machine
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="the page whose tables are replaced")
     options = parser.parse_args()
     console, errors = Console(), Console(stderr=True)
-    if options.write is not None and (lacking := tables.lacking(options.write)):
+    if options.write is not None and (lacking := tables.PLACES.lacking(options.write)):
         errors.print(f"{options.write}: {lacking}", markup=False)
         return 2
     asked = {name.strip() for name in options.peers.split(",")}
@@ -48,7 +48,7 @@ def main() -> int:
     for name, text in found.items():
         console.print(Markdown(f"**{name}**\n\n{text}"))
     if options.write is not None:
-        tables.write(options.write, found)
+        tables.PLACES.write(options.write, found)
     return 0
 
 
@@ -56,7 +56,7 @@ def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> 
     full = (options.rounds, PROCESSES, STARTS, CALLS, STREAMS)
     rounds, processes, starts, calls, streams = QUICK if options.quick else full
     command = f"make bench{' ARGS=--quick' if options.quick else ''}"
-    measured = tables.Measured(machine=_machine(), command=command, rounds=rounds * processes)
+    measured = tables.Measured(machine=machine(), command=command, rounds=rounds * processes)
     measured.soak_calls, measured.soak_streams = calls, streams
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors) as progress:
@@ -114,7 +114,7 @@ def _starts(environment: Environment, key: str, times: int) -> dict[str, Any]:
 def _run(python: Path, module: str, *arguments: str) -> Any:
     done = subprocess.run(
         [python, "-m", module, *arguments],
-        env={**measure.environment(), "PYTHONPATH": str(measure.BENCHMARKS)},
+        env=measure.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -129,15 +129,6 @@ def _beside(environment: Environment, bare: Environment) -> tuple[int, int]:
     """Return how many distributions a contender adds to the bare SDKs, and their bytes."""
     added = [entry.size for name, entry in environment.installed.items() if name not in bare.installed]
     return len(added), sum(added)
-
-
-def _machine() -> str:
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text("utf-8").splitlines() if cpu.exists() else []
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-    return f"{model}, {len([line for line in lines if line.startswith('processor')]) or 1} cores"
 
 
 if __name__ == "__main__":

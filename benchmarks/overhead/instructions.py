@@ -20,6 +20,7 @@ from pathlib import Path
 
 from overhead.callgrind import MACHINES
 from overhead.counted import CALLS
+from overhead.environments import SHOWN
 from overhead.measure import BENCHMARKS, environment
 
 BUDGET = BENCHMARKS / "budget.json"
@@ -27,7 +28,6 @@ MARGIN = 0.15
 """What a count may be above its budget: the SDKs make random identifiers, so that two runs differ by 2 %."""
 NOISE = 10_000
 """By which two runs may differ, of the seven million of a call; what a chunk takes is counted without the SDK."""
-COUNTED_WITH = ("openai", "anthropic", "opentelemetry-sdk", "wrapt")
 _NAME = re.compile(r"(?m)^desc: Trigger: Client Request: (.+)$")
 _TOTAL = re.compile(r"(?m)^totals: (\d+)$")
 
@@ -50,7 +50,7 @@ def count() -> dict[str, float]:
                 f"--callgrind-out-file={name}/out",
                 *(sys.executable, "-m", "overhead.counted"),
             ],
-            env={**environment(), "PYTHONPATH": str(BENCHMARKS), "PYTHONHASHSEED": "0"},
+            env={**environment(), "PYTHONHASHSEED": "0"},
             check=True,
             capture_output=True,
             text=True,
@@ -106,12 +106,10 @@ def main() -> int:
         content["python"][_python()] = {
             "counted_with": {
                 "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in COUNTED_WITH},
+                **{name: importlib.metadata.version(name) for name in SHOWN},
             },
-            "instructions": {name: round(n, -2) for name, n in counted.items() if not name.startswith("floor")},
+            "instructions": {name: int(round(n, -2)) for name, n in counted.items() if not name.startswith("floor")},
         }
-        for entry in content["python"].values():
-            entry["instructions"] = {name: int(n) for name, n in entry["instructions"].items()}
         BUDGET.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     return 0
 

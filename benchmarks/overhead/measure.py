@@ -33,7 +33,7 @@ class Worker:
     def __init__(self, python: Path, contender: str, mode: str) -> None:
         self._process = subprocess.Popen(
             [python, "-m", "overhead.worker", contender, mode],
-            env={**environment(), "PYTHONPATH": str(BENCHMARKS)},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -66,9 +66,9 @@ class Worker:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of a measuring process: none that switch anything on or off."""
+    """Return the variables of a measuring process: it finds the benchmarks, and none switches anything on or off."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    return {**kept, "PYTHONPATH": str(BENCHMARKS), "PYTHONUNBUFFERED": "1"}
 
 
 class Added(NamedTuple):

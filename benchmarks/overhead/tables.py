@@ -7,19 +7,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pages import Places, table
+
 from overhead.contenders import EVERY, FLOOR, OURS, PEERS
 from overhead.environments import SHOWN
 from overhead.workloads import CHUNKS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from overhead.environments import Installed
     from overhead.measure import Added
 
-NAMES = ("by", "added", "quiet", "start", "size", "memory", "instructions", "failed")
-_MARKED = re.compile(r"(?m)^(<!-- measured: (?P<name>[a-z-]+) -->\n)(?:.+\n)*")
-"""A place for a table: from its marker to the next empty line."""
+PLACES = Places("measured", ("by", "added", "quiet", "start", "size", "memory", "instructions", "failed"))
 MEBIBYTE = 1 << 20
 
 
@@ -57,27 +55,6 @@ def tables(measured: Measured) -> dict[str, str]:
     }
 
 
-def lacking(page: Path) -> str:
-    """Return why the tables cannot be written into ``page``; empty where they can."""
-    try:
-        text = page.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        return f"cannot be read ({error})"
-    names = set(NAMES) - {match["name"] for match in _MARKED.finditer(text)}
-    return f"no place for {', '.join(sorted(names))}; it begins with a line <!-- measured: NAME -->" if names else ""
-
-
-def write(page: Path, found: dict[str, str]) -> None:
-    """Put the tables into their places in ``page``."""
-    text = page.read_text("utf-8")
-    page.write_text(_MARKED.sub(lambda m: f"{m[1]}{found[m['name']]}\n" if m["name"] in found else m[0], text), "utf-8")
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _by(measured: Measured) -> str:
     own = measured.versions.get(OURS.key, {})
     versions = ", ".join(f"{name} {own[name].version}" for name in SHOWN if name in own)
@@ -99,7 +76,7 @@ def _added(measured: Measured) -> str:
             measured.added[OURS.key, "exporting", w].bare for w in ("chat", "async", "responses", "messages", "stream")
         ]
         rows.append(("the call itself", *(f"{us:,.0f}" for us in taken), ""))
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _quiet(measured: Measured) -> str:
@@ -119,7 +96,7 @@ def _quiet(measured: Measured) -> str:
         ]
         if any(cells):
             rows.append((_name(measured, contender.key), *cells))
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _start(measured: Measured) -> str:
@@ -138,14 +115,14 @@ def _start(measured: Measured) -> str:
                     " and ".join(before["imported"]) or "none",
                 )
             )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _size(measured: Measured) -> str:
     rows = [
         (_name(measured, key), str(number), f"{size / MEBIBYTE:.1f}") for key, (number, size) in measured.sizes.items()
     ]
-    return _table(("added to the SDKs and `opentelemetry-sdk`", "distributions", "MiB"), rows)
+    return table(("added to the SDKs and `opentelemetry-sdk`", "distributions", "MiB"), rows)
 
 
 def _memory(measured: Measured) -> str:
@@ -155,7 +132,7 @@ def _memory(measured: Measured) -> str:
         if (grown := measured.grown.get(key)) is not None
     ]
     head = ("MiB grown over", f"{measured.soak_calls:,} calls", f"{measured.soak_streams:,} abandoned streams")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _instructions(measured: Measured) -> str:
@@ -167,7 +144,7 @@ def _instructions(measured: Measured) -> str:
         (name, f"{counted[key]:,.0f}", f"{counted[f'floor {key}']:,.0f}" if f"floor {key}" in counted else "")
         for key, name in said.items()
     ]
-    return _table(("instructions added", OURS.name, FLOOR.name), rows)
+    return table(("instructions added", OURS.name, FLOOR.name), rows)
 
 
 def _failed(measured: Measured) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import components
+from backend.processes import resident
 from collectors import WRITING, Collector, written
 from fake_provider import FakeProvider
 from rich.console import Console
@@ -103,12 +104,12 @@ def run(folder: Path, pods: int, alive: int, store: str, console: Console) -> Fo
         gateway = Collector(folder, configs / "gateway-tier2.yaml", **urls)
         with gateway, Collector(folder, configs / "agent.yaml", LLM_ROUTING_GATEWAY=gateway.grpc) as agent:
             programs = {"agent": agent, "gateway": gateway, store: kept}
-            memory = {f"{name}, at the start": _resident(of) for name, of in programs.items()}
+            memory = {f"{name}, at the start": resident(of.process.pid) for name, of in programs.items()}
             began = time.monotonic()
             _pods(provider.url, f"http://{agent.http}/v1/metrics", pods, alive, console)
             seconds = time.monotonic() - began
             arrived = _arrived(kept, len(provided))
-            memory |= {f"{name}, at the end": _resident(of) for name, of in programs.items()}
+            memory |= {f"{name}, at the end": resident(of.process.pid) for name, of in programs.items()}
             held = sum(value for _, value in kept.query(f"count(last_over_time({OURS}[6h]))"))
             ruled, rule_seconds = _ruled(kept, time.time())
     streams = {Stream(*one[:2], "openrouter/auto", one.served, one.streamed, not one.streamed) for one in provided}
@@ -178,15 +179,6 @@ def _ruled(store: Any, now: float) -> tuple[dict[tuple[str, str], float], float]
         for key, value in _by_surface(vector).items():
             found[key] += value
     return dict(found), longest
-
-
-def _resident(program: Any) -> int:
-    """Return the resident memory of a program in bytes; Linux's /proc has it."""
-    for line in Path(f"/proc/{program.process.pid}/status").read_text("ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    msg = f"{program.name} is not running"
-    raise RuntimeError(msg)
 
 
 def _table(found: Found) -> Table:

@@ -27,7 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     surfaces = QUICK if options.quick else options.surfaces
     console, errors = Console(), Console(stderr=True)
-    if options.write is not None and (lacking := _lacking(options.write)):
+    if options.write is not None and (lacking := tables.PLACES.lacking(options.write)):
         errors.print(f"{options.write}: {lacking}", markup=False)
         return 2
     began = time.monotonic()
@@ -42,17 +42,8 @@ def main() -> int:
     errors.print(f"{sum(piece.surfaces for piece in todo):,} surface-months in {time.monotonic() - began:.0f} s")
     if options.write is not None:
         by = f"`make simulate`, seed {options.seed}, {surfaces:,} surface-months a figure."
-        options.write.write_text(tables.write(options.write.read_text("utf-8"), found, by), "utf-8")
+        tables.PLACES.write(options.write, {**{table.name: table.markdown() for table in found}, "by": by})
     return 0
-
-
-def _lacking(page: Path) -> str:
-    """Return why the tables cannot be written into ``page``; empty where they can."""
-    try:
-        names = tables.lacking(page.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        return f"cannot be read ({error})"
-    return f"no place for {', '.join(sorted(names))}; it begins with a line <!-- simulated: NAME -->" if names else ""
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from pages import Places, table
 
 from simulator import usual
 from simulator.measure import ANY, DAILY, limit
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 DAILY_CHANGES = tuple(change for change in CHANGES if change.name in {"12 → 30 %", "5 → 15 %", "5 → 0.7 %"})
 NAMES = ("usual", "thresholds", "false-alarms", "harsher", "delays", "daily")
-_BY = "by"
-_MARKED = re.compile(r"(?m)^(<!-- simulated: (?P<name>[a-z-]+) -->\n)(?:.+\n)*")
-"""A place for a table: from its marker to the next empty line."""
+PLACES = Places("simulated", (*NAMES, "by"))
 
 
 class Table(NamedTuple):
@@ -42,9 +40,7 @@ class Table(NamedTuple):
 
     def markdown(self) -> str:
         """Return it as Markdown."""
-        head = (self.about, *self.columns)
-        lines = [head, tuple("---" for _ in head), *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return table((self.about, *self.columns), self.rows)
 
 
 def tables(measured: Measured) -> tuple[Table, ...]:
@@ -113,20 +109,9 @@ def tables(measured: Measured) -> tuple[Table, ...]:
     )
 
 
-def lacking(text: str) -> set[str]:
-    """Return the names of the tables that a page has no place for."""
-    return {*NAMES, _BY} - {match["name"] for match in _MARKED.finditer(text)}
-
-
-def write(text: str, found: tuple[Table, ...], by: str) -> str:
-    """Return a page with the tables, and what they are by, in their places."""
-    of = {table.name: table.markdown() for table in found} | {_BY: by}
-    return _MARKED.sub(lambda match: f"{match[1]}{of[match['name']]}\n" if match["name"] in of else match[0], text)
-
-
 def headings(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the name of each measured table of a page, with what its first line and first column say."""
-    for match in _MARKED.finditer(text):
+    for match in PLACES.find(text):
         lines = [line for line in match[0].splitlines() if line.startswith("|")]
         first = [line.split("|")[1].strip() for line in lines[2:]]
         if lines:
