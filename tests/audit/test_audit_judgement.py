@@ -299,7 +299,7 @@ def test_a_table_elsewhere_or_with_another_date_is_read_and_other_code_is_not_ru
 
 
 def test_an_installed_end_is_for_its_provider_only():
-    known = Lifetimes(installed=[Told("claude-x-20250101", "anthropic", TODAY, True, False, "the SDK")])
+    known = Lifetimes(installed=[Told("claude-x-20250101", "anthropic", TODAY, "the SDK")])
     assert known.of("claude-x-20250101", "anthropic", TODAY).state == "retiring"
     assert known.of("anthropic/claude-x-20250101", None, TODAY).state == "retiring"
     assert known.of("anthropic:claude-x-20250101", "anthropic", TODAY).on == TODAY.isoformat()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from otel_llm_routing.analyze.sources import Source
+    from collections.abc import Iterable, Mapping
+
+    from otel_llm_routing.analyze.sources import Count, Source
 
 
 class Caller(NamedTuple):
@@ -34,3 +37,18 @@ def read(source: Source, start: float, end: float) -> dict[Caller, Tokens]:
         before = found.get(caller, Tokens(0, 0))
         found[caller] = Tokens(before.read + read_, before.written + written)
     return found
+
+
+def means(counts: Iterable[Count], tokens: Mapping[Caller, Tokens]) -> dict[Caller, Tokens]:
+    """Return the tokens of the average call, where both are known.
+
+    They are over all calls: tokens are counted also of those that failed or that a cache answered.
+    """
+    calls: Counter[Caller] = Counter()
+    for count in counts:
+        calls[Caller(count.surface, count.provider, count.requested, count.served)] += count.requests
+    return {
+        caller: Tokens(of.read / calls[caller], of.written / calls[caller])
+        for caller, of in tokens.items()
+        if calls[caller]
+    }

@@ -16,7 +16,7 @@ from rich.console import Console
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import POLICY, LifetimesFile, PolicyFile, known_lifetimes
+from otel_llm_routing.cli.options import POLICY, LifetimesFile, PolicyFile, known_lifetimes, named
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _evidence(policy: Path | None, source: str | None, days: int, lifetimes: Pat
     from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
     from otel_llm_routing.policy.loading import read  # noqa: PLC0415
 
-    file = policy or (POLICY if POLICY.exists() else None)
+    file = named(policy, POLICY)
     try:
         loaded = read(file) if file is not None else None
     except PolicyError as error:
@@ -202,11 +202,5 @@ def _update(made: Audit, file: Path, known: list[Known] | None) -> None:
     there = {one.key for one in now}
     # What is known of files that were not read this time stays.
     kept = [one for one in known or () if one not in fixed and one.key not in there]
-    replace(
-        {
-            file: baseline.text(
-                sorted([*now, *kept], key=lambda one: (one.file, one.identifier, one.rule, one.fingerprint))
-            )
-        }
-    )
+    replace({file: baseline.text([*now, *kept])})
     note(f"{file}: {many(len(now) + len(kept), 'known problem')}, {len(fixed):,} taken out")

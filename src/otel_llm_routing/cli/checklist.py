@@ -22,6 +22,7 @@ from otel_llm_routing.cli.options import (
     ReferenceFile,
     known_lifetimes,
     moment,
+    named,
 )
 from otel_llm_routing.cli.progress import progress
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.checklist.build import Inputs, Rules
 
 FailOn = Literal["no", "partly", "unsaid", "never"]
+FAILING: dict[FailOn, set[Verdict]] = {
+    "no": {"no"},
+    "partly": {"no", "partly"},
+    "unsaid": {"no", "partly", "cannot be said"},
+    "never": set(),
+}
+"""The verdicts that make it exit with 1."""
 
 
 def checklist(
@@ -92,7 +100,7 @@ def checklist(
     if not made.surfaces:
         fail(f"no surface: the policy has none, and no call was counted in {days} days that has a surface; see --days")
     _write(made, as_json, output)
-    if made.verdicts() & _failing(fail_on):
+    if made.verdicts() & FAILING[fail_on]:
         raise typer.Exit(1)
 
 
@@ -111,8 +119,7 @@ def _inputs(
     from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
     from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
 
-    policy_file = policy or (POLICY if POLICY.exists() else None)
-    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
+    policy_file, reference_file = named(policy, POLICY), named(reference, REFERENCE)
     try:
         loaded = loading.read(policy_file) if policy_file else None
         known = pinned.load(reference_file) if reference_file else None
@@ -161,12 +168,3 @@ def _write(made: Checklist, as_json: bool, output: Path | None) -> None:
         typer.echo(text, nl=False)
     else:
         replace({output: text})
-
-
-def _failing(fail_on: FailOn) -> set[Verdict]:
-    """Return the verdicts that make it exit with 1."""
-    order: tuple[tuple[FailOn, Verdict], ...] = (("no", "no"), ("partly", "partly"), ("unsaid", "cannot be said"))
-    if fail_on == "never":
-        return set()
-    upto = [name for name, _ in order].index(fail_on)
-    return {verdict for _, verdict in order[: upto + 1]}

@@ -34,14 +34,18 @@ class Files(NamedTuple):
     reference: Reference | None
 
 
+def named(file: Path | None, usual: Path) -> Path | None:
+    """Return the file that was named, else the ``usual`` one, if it is there."""
+    return file or (usual if usual.exists() else None)
+
+
 def files(policy: Path | None, reference: Path | None) -> Files:
     """Return what the two files say; one that is not named is read where it has its usual name, if it is there."""
     from otel_llm_routing.policy import loading  # noqa: PLC0415  (pydantic takes its time)
     from otel_llm_routing.policy import reference as pinned  # noqa: PLC0415
     from otel_llm_routing.policy.document import PolicyError  # noqa: PLC0415
 
-    policy_file = policy or (POLICY if POLICY.exists() else None)
-    reference_file = reference or (REFERENCE if REFERENCE.exists() else None)
+    policy_file, reference_file = named(policy, POLICY), named(reference, REFERENCE)
     try:
         return Files(
             None if policy_file is None else loading.load(policy_file),

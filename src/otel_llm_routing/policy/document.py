@@ -103,6 +103,12 @@ _SYNTAX = {
 class Document:
     """One document: its plain value, the line of every place in it, and what is wrong with it."""
 
+    # What is said of a text that is no such document; others than policies have words of their own.
+    EMPTY = "empty; write one with otel-llm-routing policy init"
+    NO_MAPPING = "not a policy; the file begins with version: 1"
+    SECOND = "a second document begins here; a policy is one, so take out the ---"
+    FOREIGN = "this is not a policy file"
+
     def __init__(self, text: str, name: str) -> None:
         self._text = text
         self._name = name
@@ -115,21 +121,18 @@ class Document:
         try:
             self._loader = yaml.SafeLoader(self._text)
             if not self._loader.check_node():
-                self._stop(0, "empty; write one with otel-llm-routing policy init")
+                self._stop(0, self.EMPTY)
             node = self._loader.get_node()
             if self._loader.check_node():
                 second = self._loader.get_node()
-                self._stop(
-                    second.start_mark.line if second else None,
-                    "a second document begins here; a policy is one, so take out the ---",
-                )
+                self._stop(second.start_mark.line if second else None, self.SECOND)
             if not isinstance(node, yaml.MappingNode):
-                self._stop(0, "not a policy; the file begins with version: 1")
+                self._stop(0, self.NO_MAPPING)
             return self._value(node, (), ())
         except yaml.YAMLError as error:
             self._stop(*self._syntax(error))
         except RecursionError:
-            self._stop(self._loader.line, "nested too deeply; this is not a policy file")
+            self._stop(self._loader.line, f"nested too deeply; {self.FOREIGN}")
 
     def problem(self, place: Place, text: str, line: int | None = None) -> None:
         """Note what is wrong at ``place``."""
@@ -158,11 +161,11 @@ class Document:
         self._nodes += 1
         line = node.start_mark.line
         if self._nodes > MAX_NODES:
-            self._stop(line, f"more than {MAX_NODES:,} values with its aliases; this is not a policy file")
+            self._stop(line, f"more than {MAX_NODES:,} values with its aliases; {self.FOREIGN}")
         if any(outer is node for outer in above):
             self._stop(line, f"{shown(place) or 'the file'}: an alias of something it is in; write the value out")
         if len(above) > MAX_DEPTH:
-            self._stop(line, "nested too deeply; this is not a policy file")
+            self._stop(line, f"nested too deeply; {self.FOREIGN}")
         self.lines.setdefault(place, line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, place)

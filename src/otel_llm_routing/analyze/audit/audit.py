@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from otel_llm_routing.analyze.audit import baseline
 from otel_llm_routing.analyze.audit.finding import LEVELS, Finding, Level, marked
 from otel_llm_routing.analyze.audit.identity import Knowledge, priced
-from otel_llm_routing.analyze.audit.problems import Evidence, judge
-from otel_llm_routing.analyze.audit.scan import Scanned, Unreadable, scan
+from otel_llm_routing.analyze.audit.problems import judge
+from otel_llm_routing.analyze.audit.scan import Scanned, scan
 from otel_llm_routing.analyze.audit.walk import Walk
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otel_llm_routing.analyze.audit.baseline import Known
+    from otel_llm_routing.analyze.audit.mention import Unreadable
+    from otel_llm_routing.analyze.audit.problems import Evidence
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,10 @@ class Audit:
     unreadable: tuple[Unreadable, ...]
     files: int
     lines: int
-    fixed: tuple[Known, ...] = ()
+    fixed: tuple[Known, ...]
     """What the baseline knows and is no longer there, in the files that were read or are gone."""
-    baselined: bool = False
-    by: Evidence | None = None
+    baselined: bool
+    by: Evidence
 
     @property
     def new(self) -> tuple[Finding, ...]:
@@ -68,14 +70,13 @@ def audit(
     )
     walk = Walk(exclude, gitignore=gitignore)
     scanned = scan(walk.files(paths), Knowledge(priced(), declared))
-    scanned.unreadable += [Unreadable(one.shown, None, one.text) for one in walk.unread]
     judged = judge(scanned.findings, by)
     keys = frozenset(one.key for one in known or ())
     uses = [marked(finding, keys) for finding in (*judged.of_waivers, *judged.findings) if finding.is_use]
     return Audit(
         uses=tuple(sorted(uses, key=lambda finding: (finding.file, finding.line, finding.column))),
         spoken_of=tuple(finding for finding in judged.findings if not finding.is_use),
-        unreadable=tuple(sorted(scanned.unreadable, key=lambda one: (one.file, one.line or 0))),
+        unreadable=tuple(sorted((*scanned.unreadable, *walk.unread), key=lambda one: (one.file, one.line or 0))),
         files=scanned.files,
         lines=scanned.lines,
         fixed=_fixed(known or (), uses, scanned),

@@ -35,28 +35,22 @@ class Known(NamedTuple):
         return self.fingerprint, self.rule
 
 
-def of(findings: Iterable[Finding]) -> list[Known]:
+def of(findings: Iterable[Finding]) -> set[Known]:
     """Return the baseline of ``findings``: of every problem that is an error, a warning or a note."""
-    return sorted(
-        {
-            Known(finding.fingerprint, problem.rule, finding.file, finding.identifier)
-            for finding in findings
-            for problem in finding.problems
-            if finding.rule != WAIVER  # one that is over is to be decided anew, not got used to
-        },
-        key=lambda known: (known.file, known.identifier, known.rule, known.fingerprint),
-    )
+    return {
+        Known(finding.fingerprint, problem.rule, finding.file, finding.identifier)
+        for finding in findings
+        for problem in finding.problems
+        if finding.rule != WAIVER  # one that is over is to be decided anew, not got used to
+    }
 
 
 def text(known: Iterable[Known]) -> str:
     """Return the file: one line for each problem, so that a change of it is a change of lines."""
-    rows = [f"    {json.dumps(one._asdict())}" for one in known]
-    inner = ",\n".join(rows)
-    return (
-        f'{{\n  "schema": "{SCHEMA}",\n  "known": [\n{inner}\n  ]\n}}\n'
-        if rows
-        else (f'{{\n  "schema": "{SCHEMA}",\n  "known": []\n}}\n')
-    )
+    ordered = sorted(known, key=lambda one: (one.file, one.identifier, one.rule, one.fingerprint))
+    rows = ",\n".join(f"    {json.dumps(one._asdict())}" for one in ordered)
+    listed = f"[\n{rows}\n  ]" if rows else "[]"
+    return f'{{\n  "schema": "{SCHEMA}",\n  "known": {listed}\n}}\n'
 
 
 def read(path: Path) -> list[Known]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from otel_llm_routing.analyze.audit import formats, python
 from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table, Trouble
@@ -16,7 +16,7 @@ from otel_llm_routing.analyze.audit.vocabulary import (
     offers,
     vocabulary,
 )
-from otel_llm_routing.models import provider_name, provider_of_host
+from otel_llm_routing.models import provider_of_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +67,9 @@ class Reader:
         else:
             self._mapping(node, around)
 
-    def _new(self, slot: str) -> Table:
+    def _new(self, slot: Literal["item", "value"]) -> Table:
         self._count += 1
-        return Table(self._count, "item" if slot == "item" else "value")
+        return Table(self._count, slot)
 
     def _mapping(self, node: Mapping, around: _Around) -> None:
         texts = {key.text: value.text for key, value in node.pairs if isinstance(value, Leaf)}
@@ -86,14 +86,11 @@ class Reader:
                 self._leaf(
                     key, _Around(around.key, "comparison", min(around.weight, NAMED), None, Table(table.number, "item"))
                 )
-            if name in self._words.listing and beside_a_model:
-                self._node(value, _Around(name, "comparison"))
-                continue
             about = name in self._words.about_models and (isinstance(value, Leaf) or name in EXAMPLES)
-            if about:
+            if about or (name in self._words.listing and beside_a_model):
                 self._node(value, _Around(name, "comparison"))
-                continue
-            self._node(value, self._behind(name, around, asked, provider, table))
+            else:
+                self._node(value, self._behind(name, around, asked, provider, table))
 
     def _behind(self, name: str, around: _Around, asked: bool, provider: str | None, table: Table) -> _Around:
         if around.role == "comparison":
@@ -108,9 +105,8 @@ class Reader:
 
     def _provider(self, texts: dict[str, str], known: str | None) -> str | None:
         for name in _PROVIDERS:
-            if texts.get(name):
-                said = texts[name].lower()
-                return self._words.colon_prefixes.get(said) or provider_name(said)
+            if said := texts.get(name):
+                return self._words.provider(said)
         for name in _ADDRESSES:
             if (address := _HOST.match(texts.get(name, ""))) is not None:
                 return provider_of_host(address[1])
@@ -123,20 +119,7 @@ class Reader:
             text = pair[2]
         if not 1 < len(text) <= MAX_TEXT or " " in text:
             return
-        self.found.append(
-            Mention(
-                text,
-                leaf.line,
-                leaf.column,
-                leaf.end_column,
-                around.role,
-                around.key,
-                "",
-                around.weight,
-                around.provider,
-                around.table,
-            )
-        )
+        self.found.append(Mention(text, leaf.line, leaf.column, leaf.end_column, **around._asdict()))
 
 
 def _scan(text: str, read: Callable[[str], list[Node]], beside: frozenset[str] = frozenset()) -> Found:

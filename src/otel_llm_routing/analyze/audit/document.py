@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.audit.finding import LEVELS
-from otel_llm_routing.analyze.audit.lifetimes import SOON
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.audit.audit import Audit
@@ -19,10 +18,10 @@ def as_json(made: Audit, *, all_: bool = False) -> dict[str, Any]:
     by = made.by
     return {
         "schema": SCHEMA,
-        "day": by.today.isoformat() if by else None,
-        "policy": by.policy_file or None if by else None,
-        "retiring_within_days": by.soon if by else SOON,
-        "lifetime_sources": list(by.lifetimes.sources) if by and by.lifetimes else [],
+        "day": by.today.isoformat(),
+        "policy": by.policy_file or None,
+        "retiring_within_days": by.soon,
+        "lifetime_sources": list(by.lifetimes.sources) if by.lifetimes else [],
         "files": made.files,
         "lines": made.lines,
         "counts": {level: made.count(level) for level in LEVELS},

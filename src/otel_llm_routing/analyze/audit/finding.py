@@ -12,7 +12,7 @@ from otel_llm_routing.analyze.audit.mention import ASKED, BARE, USES, Mention, R
 from otel_llm_routing.models import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Level = Literal["error", "warning", "note", "none"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
@@ -151,17 +151,16 @@ def findings(file: str, mentions: Sequence[Mention], known: Knowledge) -> list[F
     return found
 
 
-def _roles(judged: Iterable[tuple[Mention, Identity]]) -> list[Role]:
+def _roles(judged: Sequence[tuple[Mention, Identity]]) -> list[Role]:
     """Return the role of every name: what stands in a table of many is listed, not asked for."""
     items: dict[int, set[str]] = defaultdict(set)
     names: dict[int, set[str]] = defaultdict(set)
-    pairs = list(judged)
-    for mention, _ in pairs:
+    for mention, _ in judged:
         if (table := mention.table) is not None:
             names[table.number].add(canonical(mention.text))
             if table.slot == "item":
                 items[table.number].add(canonical(mention.text))
-    return [_role(mention, items, names) for mention, _ in pairs]
+    return [_role(mention, items, names) for mention, _ in judged]
 
 
 def _role(mention: Mention, items: dict[int, set[str]], names: dict[int, set[str]]) -> Role:
@@ -183,5 +182,5 @@ def _role(mention: Mention, items: dict[int, set[str]], names: dict[int, set[str
 
 def marked(finding: Finding, known: frozenset[tuple[str, str]]) -> Finding:
     """Return ``finding``, and whether all that is said of it was known: ``known`` are fingerprints and rules."""
-    said = [problem for problem in finding.problems if problem.level != "none"]
-    return replace(finding, known=bool(said) and all((finding.fingerprint, problem.rule) in known for problem in said))
+    said = {(finding.fingerprint, problem.rule) for problem in finding.problems}
+    return replace(finding, known=bool(said) and said <= known)

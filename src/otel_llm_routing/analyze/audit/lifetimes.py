@@ -35,11 +35,11 @@ class Told(NamedTuple):
     provider: str | None
     """Whose models it is about; None: anybody's."""
     retires: date | None
-    deprecated: bool
-    retired: bool
-    """Whether the source says that it is no longer offered, without saying since when."""
+    """None: it is deprecated, and nobody says until when it is offered."""
     source: str
     note: str = ""
+    retired: bool = False
+    """Whether the source says that it is no longer offered, without saying since when."""
 
 
 class Lifetimes:
@@ -109,7 +109,7 @@ def of_anthropic(package: Path | None = None) -> list[Told]:
             continue
         source = f"anthropic {said}, anthropic/{file} ({_TABLE})"
         told = [
-            Told(model, "anthropic", ends, deprecated=True, retired=False, source=source, note="" if ends else day)
+            Told(model, "anthropic", ends, source, "" if ends else day)
             for model, day in _table(tree)
             for ends in [_day(day)]
         ]
@@ -127,14 +127,10 @@ def _version(package: str) -> str:
 
 def _table(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
-        target = (
-            node.targets[0]
-            if isinstance(node, ast.Assign)
-            else node.target
-            if isinstance(node, ast.AnnAssign)
-            else None
-        )
-        if not isinstance(target, ast.Name) or target.id != _TABLE or not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if not isinstance(target, ast.Name) or target.id != _TABLE:
             continue
         try:
             table = ast.literal_eval(node.value) if node.value is not None else None
@@ -191,7 +187,7 @@ class Prices:
             if ends is None:
                 return None
         day = _day(ends["day"]) if ends else None
-        return Told(found.id, provider, day, deprecated=True, retired=gone, source=source, note=comment[:_LONGEST_NOTE])
+        return Told(found.id, provider, day, source, comment[:_LONGEST_NOTE], retired=gone)
 
 
 def of_prices() -> Prices | None:
@@ -208,6 +204,13 @@ def of_prices() -> Prices | None:
 # The user's own file --------------------------------------------------------------------------------------------------
 
 _KEYS = ("model", "provider", "retires", "deprecated", "source", "note")
+_NO_LIST = "has no list of lifetimes; write lifetimes: and below it - {model: ..., retires: ..., source: ...}"
+
+
+class _Document(Document):
+    EMPTY = NO_MAPPING = _NO_LIST
+    SECOND = "a second document begins here; this is one document, so take out the ---"
+    FOREIGN = "this is not a file of lifetimes"
 
 
 def of_file(path: Path) -> list[Told]:
@@ -227,27 +230,14 @@ def of_file(path: Path) -> list[Told]:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise PolicyError(name, [Problem(None, (), f"cannot be read ({why}); name a readable file")]) from None
-    document = Document(text, name)
-    try:
-        data = document.read()
-    except PolicyError as error:
-        raise PolicyError(name, [one._replace(text=_of_lifetimes(one.text)) for one in error.problems]) from None
-    entries = data.get("lifetimes") if isinstance(data, dict) else None
+    document = _Document(text, name)
+    entries = document.read().get("lifetimes")
     if not isinstance(entries, list):
-        document.problem(
-            (), "has no list of lifetimes; write lifetimes: and below it - {model: ..., retires: ..., source: ...}"
-        )
+        document.problem((), _NO_LIST)
         entries = []
     told = [one for at, entry in enumerate(entries) if (one := _entry(entry, at, document, name)) is not None]
     document.complain()
     return told
-
-
-def _of_lifetimes(text: str) -> str:
-    """Return what is said of a policy as it is true of this file."""
-    if text.startswith(("empty", "not a policy;")):
-        return "has no list of lifetimes; write lifetimes: and below it - {model: ..., retires: ..., source: ...}"
-    return text.replace("a policy is one", "this is one document").replace("policy file", "file of lifetimes")
 
 
 def _entry(entry: Any, at: int, document: Document, file: str) -> Told | None:
@@ -264,13 +254,9 @@ def _entry(entry: Any, at: int, document: Document, file: str) -> Told | None:
             document.problem((*place, key), f"missing, or not text; write {hint}")
             return None
     ends = entry.get("retires")
-    day = (
-        ends
-        if isinstance(ends, date) and not isinstance(ends, datetime)
-        else _day(ends)
-        if isinstance(ends, str)
-        else None
-    )
+    day = _day(ends) if isinstance(ends, str) else ends
+    if not isinstance(day, date) or isinstance(day, datetime):
+        day = None
     if ends is not None and day is None:
         document.problem((*place, "retires"), f"{brief(ends)} is not a day; write one such as 2026-12-31")
     if ends is None and entry.get("deprecated") is not True:
@@ -281,6 +267,4 @@ def _entry(entry: Any, at: int, document: Document, file: str) -> Told | None:
         provider = None
     source = f"{file}:{line} ({entry['source'].strip()[:200]})"
     note = str(entry.get("note") or "")[:_LONGEST_NOTE]
-    return Told(
-        entry["model"].strip(), provider_name(provider), day, deprecated=True, retired=False, source=source, note=note
-    )
+    return Told(entry["model"].strip(), provider_name(provider), day, source, note)

@@ -52,3 +52,11 @@ class Trouble(NamedTuple):
 
     line: int | None
     text: str
+
+
+class Unreadable(NamedTuple):
+    """The same, and in which file: as people and reports name it."""
+
+    file: str
+    line: int | None
+    text: str

@@ -15,7 +15,7 @@ from otel_llm_routing.analyze.audit.vocabulary import (
     offers,
     vocabulary,
 )
-from otel_llm_routing.models import provider_name, provider_of_host
+from otel_llm_routing.models import provider_of_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 HOLE = "{}"
 """Stands for what is only known when the program runs."""
-_BASE_URLS = frozenset({"base_url", "api_base", "openai_api_base", "azure_endpoint", "endpoint", "server_url"})
+_BASE_URLS = ("base_url", "api_base", "openai_api_base", "azure_endpoint", "endpoint", "server_url")
 _LONG_LINE = 2000
 """Characters; in longer lines with letters beyond ASCII, columns count bytes."""
 _HANDING_ON = frozenset({"str", "list", "tuple"})
 _SETS = frozenset({"set", "frozenset"})
-_PROVIDERS = frozenset({"provider", "model_provider", "custom_llm_provider", "llm_provider"})
+_PROVIDERS = ("provider", "model_provider", "custom_llm_provider", "llm_provider")
 
 
 class Place(NamedTuple):
@@ -332,12 +332,12 @@ class Expressions:
 
     def _provider_beside(self, beside: Mapping[str, ast.expr], known: str | None) -> str | None:
         """Return the provider that the neighbours name; an address that is nobody's makes it unknown."""
-        for name in _PROVIDERS & beside.keys():
-            if text := next(_texts([beside[name]]), ""):
-                return self._words.colon_prefixes.get(text.lower()) or provider_name(text)
+        said = _texts(beside[name] for name in _PROVIDERS if name in beside)
+        if text := next(filter(None, said), ""):
+            return self._words.provider(text)
         if known in ("azure.ai.openai", "aws.bedrock"):
             return known  # wherever they are reached
-        addresses = [beside[name] for name in _BASE_URLS & beside.keys()]
+        addresses = [beside[name] for name in _BASE_URLS if name in beside]
         return _provider_at(next(_texts(addresses), "")) if addresses else known
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from otel_llm_routing.analyze.audit import data_files, python
 from otel_llm_routing.analyze.audit.finding import Finding, findings
-from otel_llm_routing.analyze.audit.mention import Mention, Trouble
+from otel_llm_routing.analyze.audit.mention import Mention, Trouble, Unreadable
 from otel_llm_routing.analyze.audit.vocabulary import vocabulary
 from otel_llm_routing.models import RULES_VARIABLE
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 4 * 2**20
 """Larger files are data or machine-made; that they were left out is said."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-class Unreadable(NamedTuple):
-    """What could not be read, or not as it was meant."""
-
-    file: str
-    line: int | None
-    text: str
 
 
 @dataclass

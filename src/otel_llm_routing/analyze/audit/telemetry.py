@@ -13,9 +13,6 @@ from otel_llm_routing.models import KNOWN_MATCHES, UNCONFIRMED, canonical
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.sources import Source
 
-DAYS = 28
-"""How far back is looked."""
-
 
 class Telemetry:
     """Requests of some weeks, by the name that was asked for."""

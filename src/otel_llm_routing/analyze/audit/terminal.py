@@ -28,8 +28,7 @@ def as_text(made: Audit, *, all_: bool = False) -> RenderableType:
     """Return a table for every file with findings; with ``all_``, also of what only speaks of models."""
     parts: list[RenderableType] = []
     # What the column of kinds says needs no sentence.
-    told = {"unknown-name", "inherited-model"} | (set() if made.by and made.by.loaded else {"moving-name"})
-    quiet = frozenset(told)
+    quiet = frozenset({"unknown-name", "inherited-model"} | (set() if made.by.loaded else {"moving-name"}))
     shown = [finding for finding in made.uses if not finding.known]
     if all_:
         shown = sorted((*shown, *made.spoken_of), key=lambda finding: (finding.file, finding.line, finding.column))

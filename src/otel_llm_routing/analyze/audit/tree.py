@@ -56,11 +56,6 @@ class Builder:
         self._keys: list[Leaf | None] = []
         """The key that waits for its value, for every open mapping."""
 
-    @property
-    def depth(self) -> int:
-        """How many lists and mappings are open."""
-        return len(self._open)
-
     def leaf(self, leaf: Leaf) -> None:
         """Take a text: a key, or a value."""
         if self._open and isinstance(self._open[-1], Mapping) and self._keys[-1] is None:

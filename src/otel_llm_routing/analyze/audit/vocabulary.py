@@ -9,6 +9,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_llm_routing.models import provider_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -37,10 +39,22 @@ class Doubt(NamedTuple):
     """Whether no place makes up for a text that is not ``sure``."""
 
 
+class KeyWords(NamedTuple):
+    """What the words of a name, such as that of an argument or a variable, say of what it holds."""
+
+    words: frozenset[str]
+    whole: frozenset[str]
+    excluded: frozenset[str]
+    asking: frozenset[str]
+    last: frozenset[str]
+    offering: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """``vocabulary.json``, ready for use."""
 
+    keys: KeyWords
     calls: Mapping[str, tuple[tuple[tuple[str, ...], Call], ...]]
     """Last name of a call -> the dotted names that end so, and the call."""
     about_models: frozenset[str]
@@ -67,6 +81,10 @@ class Vocabulary:
                 return call
         return None
 
+    def provider(self, said: str) -> str | None:
+        """Return the GenAI name of the provider that an argument or a setting names."""
+        return self.colon_prefixes.get(said.lower()) or provider_name(said)
+
 
 @lru_cache(maxsize=1)
 def vocabulary() -> Vocabulary:
@@ -74,7 +92,16 @@ def vocabulary() -> Vocabulary:
     data = json.loads(files(__package__).joinpath("vocabulary.json").read_text("utf-8"))
     known = json.loads(files("otel_llm_routing.models").joinpath("providers.json").read_text("utf-8"))
     families = "|".join(map(re.escape, data["families"]["names"]))
+    keys = data["keys"]
     return Vocabulary(
+        keys=KeyWords(
+            words=frozenset(keys["words"]),
+            whole=frozenset(keys["whole"]),
+            excluded=frozenset(keys["not"]),
+            asking=frozenset(keys["asking"]),
+            last=frozenset(keys["last"]),
+            offering=frozenset(data["listing"]["names"]),
+        ),
         calls=_calls(data["calls"]["entries"]),
         about_models=frozenset(data["about_models"]["keys"]),
         listing=frozenset(data["listing"]["keys"]),
@@ -112,29 +139,6 @@ def _calls(entries: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[tuple[
     return {last: tuple(sorted(calls, key=lambda one: -len(one[0]))) for last, calls in found.items()}
 
 
-class _KeyWords(NamedTuple):
-    words: frozenset[str]
-    whole: frozenset[str]
-    excluded: frozenset[str]
-    asking: frozenset[str]
-    last: frozenset[str]
-    offering: frozenset[str]
-
-
-@lru_cache(maxsize=1)
-def _key_words() -> _KeyWords:
-    data = json.loads(files(__package__).joinpath("vocabulary.json").read_text("utf-8"))
-    keys = data["keys"]
-    return _KeyWords(
-        words=frozenset(keys["words"]),
-        whole=frozenset(keys["whole"]),
-        excluded=frozenset(keys["not"]),
-        asking=frozenset(keys["asking"]),
-        last=frozenset(keys["last"]),
-        offering=frozenset(data["listing"]["names"]),
-    )
-
-
 _NAMES = 16_384
 
 
@@ -146,8 +150,7 @@ def names_a_model(key: str) -> bool:
     """
     if len(key) > _LONGEST_KEY:
         return False
-    known = _key_words()
-    parts = [part.lower() for part in _WORD.findall(key)]
+    known, parts = vocabulary().keys, _parts(key)
     if "_".join(parts) in known.whole:
         return True
     return not known.words.isdisjoint(parts) and known.excluded.isdisjoint(parts)
@@ -156,14 +159,14 @@ def names_a_model(key: str) -> bool:
 @lru_cache(maxsize=_NAMES)
 def offers(key: str) -> bool:
     """Return whether a name is that of a list of models to choose from, as ``ALLOWED_MODELS`` is."""
-    return not _key_words().offering.isdisjoint(part.lower() for part in _WORD.findall(key[:_LONGEST_KEY]))
+    return not vocabulary().keys.offering.isdisjoint(_parts(key[:_LONGEST_KEY]))
 
 
 @lru_cache(maxsize=_NAMES)
 def is_the_model(key: str) -> bool:
     """Return whether a name is that of the model itself, as ``model_name`` is and ``model_armor`` is not."""
-    parts = [part.lower() for part in _WORD.findall(key)]
-    return bool(parts) and parts[-1] in _key_words().last
+    parts = _parts(key)
+    return bool(parts) and parts[-1] in vocabulary().keys.last
 
 
 @lru_cache(maxsize=_NAMES)
@@ -171,8 +174,11 @@ def asks_a_model(key: str) -> bool:
     """Return whether the name of a setting asks for a model, or a deployment of one, as ``OPENAI_MODEL`` does."""
     if len(key) > _LONGEST_KEY:
         return False
-    known = _key_words()
-    parts = [part.lower() for part in _WORD.findall(key)]
+    known, parts = vocabulary().keys, _parts(key)
     if known.asking.isdisjoint(parts) or not known.excluded.isdisjoint(parts) or parts[-1] not in known.last:
         return False
     return "deployment" in parts or not known.words.isdisjoint(parts)
+
+
+def _parts(key: str) -> list[str]:
+    return [part.lower() for part in _WORD.findall(key)]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pathspec import GitIgnoreSpec
 
+from otel_llm_routing.analyze.audit.mention import Unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -38,13 +40,6 @@ class File(NamedTuple):
     format: str
 
 
-class Unread(NamedTuple):
-    """A path that could not be looked at."""
-
-    shown: str
-    text: str
-
-
 def format_of(name: str) -> str | None:
     """Return the format of a file by its name; None: not one that is read."""
     if name in SKIPPED_FILES:
@@ -60,7 +55,8 @@ class Walk:
     def __init__(self, exclude: Iterable[str] = (), *, gitignore: bool = True) -> None:
         self._exclude = GitIgnoreSpec.from_lines(exclude)
         self._gitignore = gitignore
-        self.unread: list[Unread] = []
+        self.unread: list[Unreadable] = []
+        """What could not be looked at."""
         self._seen: set[str] = set()
 
     def files(self, paths: Iterable[Path]) -> Iterator[File]:
@@ -79,7 +75,7 @@ class Walk:
                 self._unread(path, "neither a file nor a folder")
 
     def _unread(self, path: Path, why: str) -> None:
-        self.unread.append(Unread(shown(path), why))
+        self.unread.append(Unreadable(shown(path), None, why))
 
     def _file(self, path: Path, *, explicit: bool = False) -> Iterator[File]:
         name, found = shown(path), format_of(path.name)

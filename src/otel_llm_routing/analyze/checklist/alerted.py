@@ -161,12 +161,13 @@ class _Surface:
 
     def _references(self) -> set[str]:
         """Return the identifiers whose reference the rules hold."""
-        named = {labels.get("gen_ai_request_model", "") for labels in self._constants("llm_routing:reference:requests")}
+        held = self._constants("llm_routing:reference:requests")
+        named = {labels.get("gen_ai_request_model", "") for labels, _ in held}
         recorded = self._loaded.references or ()
         return named | {requested for surface, requested in recorded if surface == self._name}
 
-    def _constants(self, name: str) -> dict[_Labels, set[float]]:
-        return {_Labels(labels): values for labels, values in self._loaded.constants(name, self._name).items()}
+    def _constants(self, name: str) -> list[tuple[dict[str, str], set[float]]]:
+        return [(dict(labels), values) for labels, values in self._loaded.constants(name, self._name).items()]
 
     # Whether they do their work ---------------------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class _Surface:
         for level, severity in plan.severity.items():
             told = {
                 (labels.get("owner", ""), labels.get("severity", ""))
-                for labels in routes
+                for labels, _ in routes
                 if labels.get("level") == level
             }
             if told and told != {(plan.owner, severity)}:
@@ -242,7 +243,7 @@ class _Surface:
                     f"an alert of level {level} goes to {quoted(owner)} as {other}, "
                     f"by the policy to {quoted(plan.owner)} as {severity}"
                 )
-        limits = set().union(*self._constants("llm_routing:policy:unknown_limit").values())
+        limits = {value for _, values in self._constants("llm_routing:policy:unknown_limit") for value in values}
         if wrong := _other(limits, plan.unknown_limit):
             limit = percent(plan.unknown_limit)
             yield f"the limit of unknown served models is {percent(wrong[0])}, by the policy {limit}"
@@ -252,7 +253,7 @@ class _Surface:
             )
         edges = {
             (labels.get("llm_routing_band", ""), labels.get("side", "")): values
-            for labels, values in self._constants("llm_routing:band:edge").items()
+            for labels, values in self._constants("llm_routing:band:edge")
         }
         for edge in plan.edges:
             values = edges.pop((edge.glob, edge.side), set())
@@ -265,7 +266,7 @@ class _Surface:
 
     def _of_reference(self) -> Iterator[str]:
         held: dict[str, dict[str, set[float]]] = {}
-        for labels, values in self._constants("llm_routing:reference:share").items():
+        for labels, values in self._constants("llm_routing:reference:share"):
             models = held.setdefault(labels.get("gen_ai_request_model", ""), {})
             models[labels.get("gen_ai_response_model", "")] = values
         if not held:
@@ -286,15 +287,6 @@ class _Surface:
                         f"the reference of {_asked_for(stream.requested)} has {percent(other[0])} of {quoted(served)}, "
                         f"in the file {percent(share)}"
                     )
-
-
-class _Labels(tuple[tuple[str, str], ...]):
-    """Labels that are looked up by their names."""
-
-    __slots__ = ()
-
-    def get(self, name: str, default: str = "") -> str:
-        return dict(self).get(name, default)
 
 
 def _other(values: Iterable[float], expected: float) -> list[float]:

@@ -21,7 +21,6 @@ from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.analyze.wording import NOT_SAID, many, percent, quoted
 from otel_llm_routing.models import canonical, same_model
 from otel_llm_routing.policy.advice import advise
-from otel_llm_routing.policy.document import PolicyError
 from otel_llm_routing.policy.loading import parse
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.pin.model import Candidate, Part
     from otel_llm_routing.analyze.report.model import Prices
     from otel_llm_routing.analyze.sources import Count, Source
+    from otel_llm_routing.policy.loading import Loaded
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import SurfacePolicy
 
@@ -82,7 +82,10 @@ def propose(
 
     Raises ``SourceError``, ``PolicyError`` and ``PinError``.
     """
-    said = parse(policy.text.removeprefix(BOM), policy.file).policy
+    bom = BOM if policy.text.startswith(BOM) else ""
+    text = policy.text.removeprefix(BOM)
+    loaded = parse(text, policy.file)
+    said = loaded.policy
     end = math.ceil(now)
     start = end - wish.days * DAY
     progress("counting the requests")
@@ -113,13 +116,13 @@ def propose(
     change = Change(surface.name, moves, violated, _note(parts, now, wish.days))
     changed, unchanged = "", ""
     try:
-        bom = BOM if policy.text.startswith(BOM) else ""
-        changed = bom + edited(policy.text.removeprefix(BOM), change)
+        changed = edited(text, change)
     except EditError as error:
         unchanged = str(error)
     notes = [f"The source answered in part only: {text}" for text in source.warned(start)]
     notes += _notes(surface, parts, asked, moves)
-    notes += _newly_wrong(policy, changed, reference)
+    if changed:
+        notes += _newly_wrong(loaded, parse(changed), reference)
     return Proposal(
         surface=surface.name,
         start=start,
@@ -135,7 +138,7 @@ def propose(
         scores=_scores(surface.name, cases, [row.model for row in rows]),
         notes=tuple(notes),
         steps=tuple(_steps(surface.name, moves, reference)),
-        changed=changed,
+        changed=bom + changed if changed else "",
         unchanged=unchanged,
     )
 
@@ -284,16 +287,10 @@ def _notes(
         yield f"The policy lists {', '.join(map(quoted, fresh))} as pinned already."
 
 
-def _newly_wrong(policy: PolicyText, changed: str, reference: Reference | None) -> Iterator[str]:
+def _newly_wrong(policy: Loaded, changed: Loaded, reference: Reference | None) -> Iterator[str]:
     """Yield the errors that ``policy check`` finds in the changed policy and not in the one that is there."""
-    if not changed:
-        return
-    try:
-        before = {finding.text for finding in advise(parse(policy.text.removeprefix(BOM)), reference)}
-        after = advise(parse(changed.removeprefix(BOM)), reference)
-    except PolicyError:  # pragma: no cover  (both were read already)
-        return
-    for finding in after:
+    before = {finding.text for finding in advise(policy, reference)}
+    for finding in advise(changed, reference):
         if finding.level == "error" and finding.text not in before:
             yield f"After the change, otel-llm-routing policy check says: {finding.text}."
 

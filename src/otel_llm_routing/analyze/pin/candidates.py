@@ -21,6 +21,7 @@ LEAST_SHARE = 0.01
 FEW = 100
 """Requests below which shares are called uncertain."""
 LOOSE = ("alias", "router", "unknown")
+"""The kinds of ``uses`` that are not pinned."""
 ASKED_OTHERWISE = {
     "azure.ai.openai": "takes the name of a deployment, not of a model: make a deployment of this model and version "
     "whose upgrades are off, and write its name (learn.microsoft.com, Azure OpenAI, Working with models)",
@@ -117,10 +118,11 @@ def lately(part: Part, of: Requested | None, days: int) -> Part:
     """Return what is proposed, with the doubt that another model has served most since: ``of`` are the last days."""
     if part.chosen is None or of is None or of.known < FEW_LATELY:
         return part
-    most = candidates(of)[0]
+    seen = candidates(of)
+    most = seen[0]
     if same_model(most.model, part.chosen.model):
         return part
-    own = next((one.share for one in candidates(of) if same_model(one.model, part.chosen.model)), 0.0)
+    own = next((one.share for one in seen if same_model(one.model, part.chosen.model)), 0.0)
     said = (
         f"In the last {many(days, 'day')} {quoted(most.model)} served most of it, {percent(most.share)}, and "
         f"{quoted(part.chosen.model)} {percent(own)}: name the one that is wanted with --model, or look back less with "

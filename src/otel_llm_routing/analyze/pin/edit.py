@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from otel_llm_routing.analyze.pin.candidates import LOOSE
 from otel_llm_routing.analyze.pin.yaml_edit import EditError, Text, scalar
 from otel_llm_routing.policy.document import PolicyError
 from otel_llm_routing.policy.draft import quoted
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.pin.yaml_edit import Entry
     from otel_llm_routing.policy.schema import Edge, Policy
 
-LOOSE = ("alias", "router", "unknown")
 BEFORE = ". Formerly to be pinned when "
 """Stands in ``pin_when`` between what was done and what was written there."""
 

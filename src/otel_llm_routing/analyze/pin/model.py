@@ -111,8 +111,3 @@ class Proposal(NamedTuple):
     """The policy's text with the change; empty: none can be made in place, see ``unchanged``."""
     unchanged: str
     """Why the text cannot be changed."""
-
-    @property
-    def moves(self) -> dict[str, str]:
-        """Return the identifiers that are given up, with the model that is asked for in their place."""
-        return {part.requested: part.chosen.model for part in self.parts if part.chosen is not None}

@@ -6,12 +6,11 @@ identifier's requests do on the average: nobody knows what the model would have 
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.analyze.pin.model import Money
 from otel_llm_routing.analyze.report.costs import NO_PRICE
-from otel_llm_routing.analyze.tokens import Caller, Tokens
+from otel_llm_routing.analyze.tokens import Caller, Tokens, means
 from otel_llm_routing.analyze.wording import quoted
 from otel_llm_routing.models import same_model
 
@@ -32,11 +31,8 @@ class Pricing:
     def __init__(
         self, surface: str, prices: PriceList, counts: Iterable[Count], tokens: Mapping[Caller, Tokens]
     ) -> None:
-        self._surface, self._prices, self._tokens = surface, prices, tokens
-        # Tokens are counted of all calls, also of those that failed or that a cache answered.
-        self._calls: Counter[Caller] = Counter()
-        for count in counts:
-            self._calls[Caller(count.surface, count.provider, count.requested, count.served)] += count.requests
+        self._surface, self._prices = surface, prices
+        self._means = means(counts, tokens)
 
     def of(self, asked: Requested, chosen: Candidate) -> Money:
         """Return the dollars of 1,000 requests for an identifier, now and pinned."""
@@ -45,7 +41,7 @@ class Pricing:
         own = moved = Tokens(0, 0)
         stays = 0
         for (requested, provider, served), requests in asked.served.items():
-            mean = self._mean(Caller(self._surface, provider, requested, served))
+            mean = self._means.get(Caller(self._surface, provider, requested, served))
             if mean is None:
                 no_tokens.add(served)
                 continue
@@ -78,10 +74,6 @@ class Pricing:
                     return None
                 total += each.dollars * requests
         return total
-
-    def _mean(self, caller: Caller) -> Tokens | None:
-        tokens, calls = self._tokens.get(caller), self._calls[caller]
-        return None if tokens is None or not calls else Tokens(tokens.read / calls, tokens.written / calls)
 
 
 def _names(models: set[str]) -> str:

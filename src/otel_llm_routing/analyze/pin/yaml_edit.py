@@ -34,6 +34,11 @@ class Entry(NamedTuple):
     end: int
     alias: bool
 
+    @property
+    def begin(self) -> int:
+        """Where all of it begins: its key, or of an item of a list, whose key is itself, the value."""
+        return self.start if self.key is self.value else int(self.key.start_mark.index)
+
 
 class _Loader(yaml.SafeLoader):
     """Composes nodes, and remembers where aliases stand: their nodes only know where the anchor is."""
@@ -81,12 +86,7 @@ class Text:
 
     def entries(self, mapping: yaml.MappingNode) -> list[Entry]:
         """Return the entries that stand in a mapping itself, in their order."""
-        found = []
-        for key, value in mapping.value:
-            alias = self._aliases.get((id(mapping), id(key)))
-            start, end = alias or (value.start_mark.index, self.end(value))
-            found.append(Entry(key, value, start, end, alias is not None))
-        return found
+        return [self._entry(mapping, id(key), key, value) for key, value in mapping.value]
 
     def entry(self, mapping: yaml.MappingNode, name: str) -> Entry | None:
         """Return the entry of that name; None: it does not stand in this mapping, though it may be merged into it."""
@@ -94,18 +94,21 @@ class Text:
 
     def items(self, sequence: yaml.Node) -> list[Entry]:
         """Return the items of a list, whose keys are themselves."""
-        found = []
-        for at, value in enumerate(sequence.value):
-            alias = self._aliases.get((id(sequence), at))
-            start, end = alias or (value.start_mark.index, self.end(value))
-            found.append(Entry(value, value, start, end, alias is not None))
-        return found
+        return [self._entry(sequence, at, value, value) for at, value in enumerate(sequence.value)]
+
+    def _entry(self, parent: yaml.Node, at: int, key: yaml.Node, value: yaml.Node) -> Entry:
+        alias = self._aliases.get((id(parent), at))
+        start, end = alias or (value.start_mark.index, self.end(value))
+        return Entry(key, value, start, end, alias is not None)
+
+    def _inside(self, node: yaml.CollectionNode) -> list[Entry]:
+        return self.entries(node) if isinstance(node, yaml.MappingNode) else self.items(node)
 
     def end(self, node: yaml.Node) -> int:
         """Return where a node ends: of one in block style PyYAML gives the next one's beginning, past all comments."""
         begin, end = int(node.start_mark.index), int(node.end_mark.index)
         if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-            return (self.entries(node) if isinstance(node, yaml.MappingNode) else self.items(node))[-1].end
+            return self._inside(node)[-1].end
         # A block of text ends with the lines that follow it and are empty.
         return begin + len(self._text[begin:end].rstrip()) if isinstance(node, yaml.ScalarNode) else end
 
@@ -135,8 +138,8 @@ class Text:
                 self._remove_in_flow(one)
             return
         for one in gone:
-            begin = self._line(one.key.start_mark.index if one.key is not one.value else one.start)
-            lead = self._text[begin : one.key.start_mark.index if one.key is not one.value else one.start]
+            begin = self._line(one.begin)
+            lead = self._text[begin : one.begin]
             if lead.strip() not in ("", "-"):
                 raise EditError("something else stands in its line")
             self.replace(begin, self._next_line(one.end), "")
@@ -193,7 +196,7 @@ class Text:
         return True
 
     def _remove_in_flow(self, one: Entry) -> None:
-        start = one.key.start_mark.index if one.key is not one.value else one.start
+        start = one.begin
         if (comma := _COMMA.match(self._text, one.end)) is not None:
             if self._text[comma.end()] in "\r\n":
                 start = len(self._text[:start].rstrip(" "))
@@ -212,10 +215,7 @@ class Text:
                 continue
             if node.flow_style and node.start_mark.index < at < node.end_mark.index:
                 return True
-            if isinstance(node, yaml.MappingNode):
-                nodes += [one.value for one in self.entries(node) if not one.alias]
-            else:
-                nodes += [one.value for one in self.items(node) if not one.alias]
+            nodes += [one.value for one in self._inside(node) if not one.alias]
         return False
 
     def _line(self, at: int) -> int:

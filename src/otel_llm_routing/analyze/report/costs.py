@@ -6,12 +6,11 @@ cost: a price is never guessed.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_llm_routing.analyze.report.model import Cost, Prices
-from otel_llm_routing.analyze.tokens import Caller
+from otel_llm_routing.analyze.tokens import Caller, means
 from otel_llm_routing.models import canonical, provider_name
 
 if TYPE_CHECKING:
@@ -110,10 +109,7 @@ class Costs:
 
     def __init__(self, prices: PriceList, counts: Iterable[Count], tokens: Mapping[Caller, Tokens]) -> None:
         self._prices = prices
-        self._tokens = tokens
-        self._calls: Counter[Caller] = Counter()
-        for count in counts:
-            self._calls[Caller(count.surface, count.provider, count.requested, count.served)] += count.requests
+        self._means = means(counts, tokens)
 
     def of(self, stream: Stream, served: Served) -> Cost | str:
         """Return the cost of a row, or why there is none.
@@ -123,12 +119,9 @@ class Costs:
         total = read = written = 0.0
         names = set()
         for part, requests in served.parts.items():
-            caller = Caller(stream[0], part.provider, stream[1], part.served)
-            tokens, calls = self._tokens.get(caller), self._calls[caller]
-            if tokens is None or not calls:
+            mean = self._means.get(Caller(stream[0], part.provider, stream[1], part.served))
+            if mean is None:
                 return NO_TOKENS
-            # Tokens are counted of all calls, also of those that failed or that a cache answered.
-            mean = tokens._replace(read=tokens.read / calls, written=tokens.written / calls)
             each = self._prices.each(part.provider, part.served, mean)
             if each is None:
                 return NO_PRICE

@@ -49,10 +49,6 @@ class TooMuchError(SourceError):
     """An answer that the server will not give, or that is too large; half of it might do."""
 
 
-class AbsentError(SourceError):
-    """The server is there, and has no such path."""
-
-
 class PrometheusAPI:
     """The API at ``url``, which is that of ``--source prometheus:``.
 
@@ -170,12 +166,11 @@ class PrometheusAPI:
             raise TooMuchError(f"{self.url} answers {status}{said}; ask for fewer series by ?selector=")
         if status != httpx.codes.OK or failure:
             reason = "" if said else f" {self._clean(response.reason_phrase)}"
-            kind = AbsentError if status == httpx.codes.NOT_FOUND else SourceError
-            raise kind(f"{self.url} answers {status}{reason.rstrip()}{said}; {_todo(status, failure)}")
+            raise self.error(f"answers {status}{reason.rstrip()}{said}; {_todo(status, failure)}")
         if body is None:
-            sort = self._clean(response.headers.get("content-type", "")).partition(";")[0] or "something"
-            broken = "what is no whole JSON" if "json" in sort else f"{sort} instead of JSON"
-            page = ", perhaps the page of a login" if "html" in sort else ""
+            kind = self._clean(response.headers.get("content-type", "")).partition(";")[0] or "something"
+            broken = "what is no whole JSON" if "json" in kind else f"{kind} instead of JSON"
+            page = ", perhaps the page of a login" if "html" in kind else ""
             raise self.error(f"answers with {broken}{page}; check the address and the credentials")
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict):
