@@ -130,7 +130,6 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = Place(tmp_path_factory.mktemp("injection"))
-    # A policy that holds every name once more, where people write them: as owners and globs.
     yield place
     assert place.server.stop() == 0
 

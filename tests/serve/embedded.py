@@ -144,9 +144,10 @@ def grpc_call(server, body, **options):
             return error.code()
 
 
-def memory(server):
+def memory(server, line="VmHWM"):
+    """Return the bytes of memory that the server had at most; with ``VmRSS``, those that it has now."""
     status = Path(f"/proc/{server.process.pid}/status").read_text("utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) << 10
+    return int(status.split(f"{line}:")[1].split()[0]) << 10
 
 
 def refused(*arguments, command=COMMAND):

@@ -24,7 +24,6 @@ NAMES = int(os.environ.get("NAMES", "12000"))
 """Distinct names of an attack; a million with `make siege`."""
 MOST = int(os.environ.get("SERIES", "2000"))
 BATCH = 2_000
-GOOD = {**BASE, "llm_routing.surface": "good"}
 
 
 def flood(first, size, words, temporality=DELTA):
@@ -122,9 +121,9 @@ def key(**words):
     return tuple(given.get(name, "") for name in KEY)
 
 
-def point(stream, key_, value=1.0, at=1, cumulative=True):
-    now = int(time.time()) // 10 * 10
-    return Point(f"{stream}".encode(), at, cumulative, now, "llm_routing.requests", key_, (value,), None)
+def point(stream, key_, value=1.0, at=1, cumulative=True, bucket=None):
+    bucket = bucket or int(time.time()) // 10 * 10
+    return Point(f"{stream}".encode(), at, cumulative, bucket, "llm_routing.requests", key_, (value,), None)
 
 
 def total(path):
@@ -191,16 +190,7 @@ def test_a_file_that_is_too_large_loses_its_oldest_hours_and_it_is_said(tmp_path
     words = [key(surface=f"s{number}") for number in range(400)]
     for hour in range(48, -1, -1):
         found = [
-            Point(
-                f"{hour} {n} {minute}".encode(),
-                1,
-                False,
-                now - 3600 * hour + 60 * minute,
-                "llm_routing.requests",
-                of,
-                (1.0,),
-                None,
-            )
+            point(f"{hour} {n} {minute}", of, cumulative=False, bucket=now - 3600 * hour + 60 * minute)
             for n, of in enumerate(words)
             for minute in range(3)
         ]
@@ -220,12 +210,7 @@ def test_a_file_that_is_too_large_loses_its_oldest_hours_and_it_is_said(tmp_path
 def test_series_that_retention_emptied_make_room_without_a_restart(tmp_path, monkeypatch):
     store = Store(str(tmp_path / "t.db"), limits=Limits(series=10))
     old = int(time.time()) - 10 * 86_400
-    store.write(
-        [
-            Point(f"{n}".encode(), 1, False, old, "llm_routing.requests", key(surface=f"s{n}"), (1.0,), None)
-            for n in range(10)
-        ]
-    )
+    store.write([point(n, key(surface=f"s{n}"), cumulative=False, bucket=old) for n in range(10)])
     store.write([point("a", key(surface="late"))])
     assert store.notices.overflowed == 1
     monkeypatch.setattr(stores, "REFRESH", 0)

@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import components
 import pytest
 from embedded import COMMAND, DELTA, Server, export, grpc_call, refused
 
@@ -31,9 +32,9 @@ def server(tmp_path):
     assert "Traceback" not in started.errors()
 
 
-def filled(server, surfaces=60):
-    for number in range(surfaces):
-        server.metrics(export((0, 10, 5), own={"llm_routing.surface": f"s{number}", "gen_ai.request.model": "m" * 200}))
+def long(number):
+    """Return an export that takes some room."""
+    return export((0, 10, 5), own={"llm_routing.surface": f"s{number}", "gen_ai.request.model": "m" * 200})
 
 
 # No room, no permission -----------------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ def filled(server, surfaces=60):
 def until_it_is_full(server):
     """Send until one is refused; return what was acknowledged, and the request that was not."""
     for number in range(3000):
-        request = export((0, 10, 5), own={"llm_routing.surface": f"s{number}", "gen_ai.request.model": "m" * 200})
+        request = long(number)
         status, headers, body = server.post("/v1/metrics", request.SerializeToString())
         if status != 200:
             assert (status, headers["retry-after"]) == (503, "1")
@@ -58,7 +59,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room(
     assert grpc_call(server, request.SerializeToString()).name == "UNAVAILABLE"
     assert server.requests() == 5 * kept
     assert "could not be written" in server.errors()
-    assert f"failed_exports_total {2}" in server.get("/metrics")
+    assert "failed_exports_total 2" in server.get("/metrics")
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     server.metrics(request)  # the sender tries again
     server.metrics(request)
@@ -187,7 +188,8 @@ def test_something_else_in_its_place_is_left_alone_and_nothing_is_acknowledged_u
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("sound") / "t.db")
-    filled(server)
+    for number in range(60):
+        server.metrics(long(number))
     assert server.stop() == 0
     return Path(server.db).read_bytes()
 
@@ -230,6 +232,12 @@ def test_a_damaged_database_is_not_served(sound, tmp_path):
     path.write_bytes(sound[: len(sound) // 2])
     assert "restore this one from a copy" in refused("--db", path)
     assert path.read_bytes() == sound[: len(sound) // 2]
+
+
+def test_a_database_with_a_name_that_is_no_text_is_not_served(sound, tmp_path):
+    path = tmp_path / "t.db"
+    path.write_bytes(sound.replace(b"claude-sonnet-5", b"\xff" * 15))
+    assert "restore this one from a copy" in refused("--db", path)
 
 
 @pytest.mark.parametrize("column", ["value", "bucket", "series", "metric"])
@@ -284,10 +292,7 @@ def test_a_clock_that_leaps_ahead_deletes_nothing(tmp_path):
     server, leap = at_another_time(tmp_path / "t.db", 400 * 86_400, "--retention", "30")
     server.metrics(export((0, 10, 5)))
     leap.touch()
-    deadline = time.monotonic() + 20
-    while "put forward" not in server.errors():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    components.wait_for("line about the clock", lambda: "put forward" in server.errors(), 20)
     server.metrics(export((0, 10, 5)))
     server.metrics(export((0, 20, 8)))  # its stream is still known
     assert server.requests() == 5
@@ -331,8 +336,7 @@ def test_an_end_in_the_middle_of_writing_keeps_what_was_acknowledged(server):
     threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    while len(acknowledged) < 40:
-        time.sleep(0.01)
+    components.wait_for("forty exports", lambda: len(acknowledged) >= 40)
     assert server.stop() == 0
     for thread in threads:
         thread.join()

@@ -10,11 +10,10 @@ import socket
 import time
 import urllib.request
 import zlib
-from pathlib import Path
 
 import grpc
 import pytest
-from embedded import Server, export, grpc_call
+from embedded import Server, export, grpc_call, memory
 
 PROTOBUF = "application/x-protobuf"
 HEAD = b"POST /v1/metrics HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-protobuf\r\n"
@@ -40,9 +39,7 @@ def connected(server):
 
 
 def resident(server):
-    """Return the bytes of memory that the server has now."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text("utf-8")
-    return int(status.split("VmRSS:")[1].split()[0]) << 10
+    return memory(server, "VmRSS")
 
 
 def still_serves(server, surface):

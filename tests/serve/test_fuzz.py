@@ -15,7 +15,7 @@ import components
 import grpc
 import pytest
 from collectors import WRITING, Collector, written
-from embedded import CUMULATIVE, DELTA, EPOCH, Server
+from embedded import CUMULATIVE, DELTA, EPOCH, Server, grpc_call
 from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -103,10 +103,8 @@ def export(given_, name):
 
 
 def over_grpc(server, data, compression):
-    with grpc.insecure_channel(server.grpc.removeprefix("http://")) as channel:
-        name = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
-        channel.unary_unary(name)(data, timeout=30, compression=compression)
-    return 200
+    answer = grpc_call(server, data, compression=compression)
+    return 200 if isinstance(answer, bytes) else answer
 
 
 WAYS = {

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import zlib
 
+import components
 import grpc
 import pytest
 from embedded import CHAT, DELTA, Server, export, grpc_call, memory, refused, sizes, span
@@ -147,10 +148,7 @@ def test_retention_deletes_what_is_old(tmp_path):
         connection.commit()
     server = Server(db, "--retention", "100")
     server.metrics(export((0, 10, 5)))  # a repetition: that it was counted is not forgotten with the counts
-    deadline = time.monotonic() + 5
-    while SQLiteSource(str(db)).extent() is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert SQLiteSource(str(db)).extent() is None
+    components.wait_for("end of what is old", lambda: SQLiteSource(str(db)).extent() is None, 5)
     assert server.stop() == 0
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 
+import components
 from embedded import CUMULATIVE, DELTA, Server, export, grpc_call
 
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -67,8 +68,7 @@ def test_every_acknowledged_point_is_there_after_each_kill_and_none_twice(tmp_pa
     killed = Counter()
     for _ in range(KILLS):
         before = sum(sender.tries for sender in senders)
-        while sum(sender.tries for sender in senders) < before + 5:
-            time.sleep(0.01)
+        components.wait_for("tries", lambda: sum(sender.tries for sender in senders) >= before + 5)  # noqa: B023
         time.sleep(source.uniform(0, 0.3))  # the random point
         killed[serving[-1].stop(signal.SIGKILL)] += 1
         told = {f"s{sender.number}": sender.sent for sender in senders}
@@ -77,8 +77,7 @@ def test_every_acknowledged_point_is_there_after_each_kill_and_none_twice(tmp_pa
         found = {surface: mix.requests for surface, mix in serving[-1].mixes().items()}
         assert all(found.get(surface, 0) >= sent for surface, sent in told.items()), (found, told)
     last = serving[-1]
-    while min(sender.sent for sender in senders) < 20:
-        time.sleep(0.01)
+    components.wait_for("twenty exports of each", lambda: min(sender.sent for sender in senders) >= 20, 100)
     serving.append(None)
     for sender in senders:
         sender.join(60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gzip
 import json
@@ -12,62 +11,17 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
+from embedded import CUMULATIVE, DELTA, Server, refused
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GRPCExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HTTPExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-
-from otel_llm_routing.analyze.shares import mix
-from otel_llm_routing.analyze.sources.sqlite import SQLiteSource
-
-COMMAND = [str(Path(sys.executable).parent / "otel-llm-routing"), "serve"]
-CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
-DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
-
-
-class Server:
-    """``otel-llm-routing serve`` on free ports."""
-
-    def __init__(self, db, *more):
-        self.db = str(db)
-        self.process = subprocess.Popen(
-            [*COMMAND, "--db", self.db, "--grpc-port", "0", "--http-port", "0", *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        atexit.register(self.process.kill)  # a test that fails leaves no server behind; a no-op once it has ended
-        lines = [self.process.stdout.readline() for _ in range(4)]
-        assert lines[3].startswith("database"), (lines, self.process.stderr.read())
-        self.grpc, self.http = lines[0].split()[1], lines[1].split()[1]
-
-    def post(self, path, data, kind="application/x-protobuf", **headers):
-        request = urllib.request.Request(self.http + path, data, {"content-type": kind, **headers})
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
-
-    def mixes(self):
-        return {m.surface: m for m in mix(SQLiteSource(self.db), time.time() - 86_400, time.time() + 60)}
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(15)
-        finally:
-            self.process.stdout.close()
-            self.process.stderr.close()
 
 
 @pytest.fixture
@@ -109,10 +63,6 @@ def points(*values, temporality=CUMULATIVE, instance="1", attributes=None):
 EPOCH = time.time() - 600
 
 
-def requests_of(server):
-    return sum(m.requests for m in server.mixes().values())
-
-
 def test_cumulative_streams_count_increases_restarts_and_nothing_twice(server):
     for data in (
         points((0, 10, 5)),
@@ -123,21 +73,21 @@ def test_cumulative_streams_count_increases_restarts_and_nothing_twice(server):
         points((0, 50, 3)),  # a counter that began anew and kept its start
     ):
         assert server.post("/v1/metrics", data)[0] == 200
-    assert requests_of(server) == 8 + 2 + 3
+    assert server.requests() == 8 + 2 + 3
 
 
 def test_delta_streams_count_each_point_once(server):
     first = points((0, 10, 5), temporality=DELTA)
     for data in (first, first, points((10, 20, 7), temporality=DELTA)):
         assert server.post("/v1/metrics", data)[0] == 200
-    assert requests_of(server) == 12
+    assert server.requests() == 12
 
 
 def test_processes_are_told_apart(server):
     for instance in "abc":
         server.post("/v1/metrics", points((0, 10, 5), instance=instance))
     server.post("/v1/metrics", points((1, 10, 5), instance="a"))  # the same resource, another start
-    assert requests_of(server) == 20
+    assert server.requests() == 20
 
 
 def test_json_and_gzip(server):
@@ -171,9 +121,9 @@ def test_json_and_gzip(server):
         ]
     }
     data = gzip.compress(json.dumps(document).encode())
-    status, body = server.post("/v1/metrics", data, "application/json", **{"content-encoding": "gzip"})
+    status, _, body = server.post("/v1/metrics", data, "application/json", **{"content-encoding": "gzip"})
     assert (status, json.loads(body)) == (200, {})
-    assert requests_of(server) == 4
+    assert server.requests() == 4
 
 
 @pytest.mark.parametrize(
@@ -196,14 +146,14 @@ def test_bad_input_is_refused_and_the_server_goes_on(server, data, kind, headers
     with contextlib.suppress(ConnectionError, urllib.error.URLError):  # a body refused before it was all sent
         assert server.post("/v1/metrics", data, kind, **headers)[0] == status
     assert server.post("/v1/metrics", points((0, 10, 5)))[0] == 200
-    assert requests_of(server) == 5
+    assert server.requests() == 5
 
 
 def test_points_that_make_no_sense_are_refused_and_the_others_kept(server):
     request = ExportMetricsServiceRequest.FromString(points((0, 10, 5), (0, 10, -3), attributes={}))
-    status, _ = server.post("/v1/metrics", request.SerializeToString())
+    status = server.post("/v1/metrics", request.SerializeToString())[0]
     assert status == 200
-    assert requests_of(server) == 5
+    assert server.requests() == 5
 
 
 class Traffic:
@@ -242,23 +192,15 @@ def test_two_processes_one_of_them_restarted_report_the_true_share(server):
     assert found.by_model() == {served: count / 180 for served, count in truth.items()}
 
 
-def refused(*arguments):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 2, done
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1
-    return done.stderr
-
-
 def test_a_second_server_on_one_database(server):
-    assert "another otel-llm-routing serve" in refused("--db", server.db, "--grpc-port", 0, "--http-port", 0)
+    assert "another otel-llm-routing serve" in refused("--db", server.db)
 
 
 def test_a_busy_port(server, tmp_path):
     port = server.http.rpartition(":")[2]
-    assert "--http-port" in refused("--db", tmp_path / "2.db", "--grpc-port", 0, "--http-port", port)
+    assert "--http-port" in refused("--db", tmp_path / "2.db", "--http-port", port)
     port = server.grpc.rpartition(":")[2]
-    assert "--grpc-port" in refused("--db", tmp_path / "3.db", "--http-port", 0, "--grpc-port", port)
+    assert "--grpc-port" in refused("--db", tmp_path / "3.db", "--grpc-port", port)
 
 
 def test_a_foreign_and_a_damaged_file_are_left_untouched(tmp_path):
@@ -267,11 +209,11 @@ def test_a_foreign_and_a_damaged_file_are_left_untouched(tmp_path):
         connection.execute("CREATE TABLE theirs (x)")
         connection.commit()
     before = foreign.read_bytes()
-    assert "another program" in refused("--db", foreign, "--grpc-port", 0, "--http-port", 0)
+    assert "another program" in refused("--db", foreign)
     assert foreign.read_bytes() == before
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"no database at all " * 100)
-    assert "not a readable SQLite database" in refused("--db", damaged, "--grpc-port", 0, "--http-port", 0)
+    assert "not a readable SQLite database" in refused("--db", damaged)
     assert damaged.read_bytes() == b"no database at all " * 100
 
 
@@ -301,12 +243,12 @@ def test_model_spans_of_other_languages_are_counted_once(server):
     send_spans(server, one)
     send_spans(server, one)  # a retry
     assert server.mixes()["unknown"].by_model() == {"gpt-5-2025-08-07": 1.0}
-    assert requests_of(server) == 1
+    assert server.requests() == 1
     send_spans(server, span(2, 5, 6, **CHAT), span(2, 6, **CHAT))  # a framework's span around the SDK's
-    assert requests_of(server) == 2
+    assert server.requests() == 2
     send_spans(server, span(3, 1, **{**CHAT, "gen_ai.operation.name": "invoke_agent"}))
     send_spans(server, span(4, 1, **CHAT, **{"llm_routing.match": "resolved"}))  # its process sends metrics
-    assert requests_of(server) == 2
+    assert server.requests() == 2
 
 
 def test_a_span_without_a_served_model_is_unreported(server):
@@ -358,13 +300,11 @@ def test_the_page_draws_in_a_browser_and_hostile_names_stay_text(server, tmp_pat
 
 def test_ctrl_c_is_clean(tmp_path):
     server = Server(tmp_path / "t.db")
-    server.process.send_signal(signal.SIGINT)
-    _, errors = server.process.communicate(timeout=15)
-    assert (server.process.returncode, errors) == (0, "")
+    assert (server.stop(signal.SIGINT), server.errors()) == (0, "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else False, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
-    assert "cannot be written" in refused("--db", folder / "t.db", "--grpc-port", 0, "--http-port", 0)
+    assert "cannot be written" in refused("--db", folder / "t.db")

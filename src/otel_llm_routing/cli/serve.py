@@ -31,6 +31,7 @@ def serve(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would add its own lines to ours
     try:
         from otel_llm_routing.serve.app import Options, run  # noqa: PLC0415  (an extra)
+        from otel_llm_routing.serve.limits import Limits  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; serve needs: pip install 'otel-llm-routing[serve]'")
 
@@ -42,8 +43,8 @@ def serve(
         typer.echo(f"database  {db}")
 
     try:
-        size = int(max_size * 2**30)
-        run(Options(db, host, grpc_port, http_port, retention, max_series, size, *_files(policy, reference)), ready)
+        limits = Limits(series=max_series, bytes=int(max_size * 2**30))
+        run(Options(db, host, grpc_port, http_port, retention, limits, *_files(policy, reference)), ready)
     except SourceError as error:
         fail(error)
 

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,7 +15,7 @@ import uvicorn
 from otel_llm_routing.serve import grpc_server, http_server
 from otel_llm_routing.serve.clock import Clock
 from otel_llm_routing.serve.intake import Intake
-from otel_llm_routing.serve.limits import MAX_BYTES, MAX_SERIES, Limits
+from otel_llm_routing.serve.limits import Limits
 from otel_llm_routing.serve.receiver import Receiver
 from otel_llm_routing.serve.store import Store
 
@@ -43,8 +43,7 @@ class Options:
     grpc_port: int = 4317
     http_port: int = 4318
     retention_days: float = 90
-    max_series: int = MAX_SERIES
-    max_bytes: int = MAX_BYTES
+    limits: Limits = field(default_factory=Limits)
     policy: Policy | None = None
     reference: Reference | None = None
     """What the page judges by, and compares with."""
@@ -64,7 +63,7 @@ def run(options: Options, ready: Callable[[int, int], None]) -> None:
     _allow_files()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(http_server.bind(options.host, options.http_port))
-        store = Store(options.db, limits=Limits(series=options.max_series, bytes=options.max_bytes))
+        store = Store(options.db, limits=options.limits)
         stack.callback(store.close)
         executor = stack.enter_context(ThreadPoolExecutor(WORKERS))
         asyncio.run(_serve(options, store, executor, listener, ready))

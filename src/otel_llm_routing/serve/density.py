@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
-MAX_ITEMS = 100_000
-"""Resources, scopes, metrics, spans and points of one export."""
-MAX_ATTRIBUTES = 1_000_000
 SMALL = 2 << 20
 """Bytes of a body that may be as dense as it likes."""
 MAX_MESSAGES = 1_200_000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otel_llm_routing.analyze.sources.sqlite import edges
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
@@ -39,21 +41,15 @@ def delete_oldest(connection: sqlite3.Connection) -> int:
 
     An hour that would take everything is left: what arrives now is what is looked at.
     """
-    edges = [
+    found = [
         edge
         for table in TABLES
         for metric in _metrics(connection, table)
-        if (
-            edge := connection.execute(
-                f"SELECT min(bucket), max(bucket) FROM {table} WHERE metric = ?",  # noqa: S608
-                (metric,),
-            ).fetchone()
-        )[0]
-        is not None
+        if (edge := edges(connection, table, metric)) is not None
     ]
-    if not edges:
+    if not found:
         return 0
-    first, last = min(low for low, _ in edges), max(high for _, high in edges)
+    first, last = min(low for low, _ in found), max(high for _, high in found)
     before = min((first // PIECE + 1) * PIECE, last)
     return before - first if before > first and delete_before(connection, before) else 0
 

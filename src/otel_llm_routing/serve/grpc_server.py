@@ -95,19 +95,17 @@ def _export(receiver: Receiver, executor: Executor, intake: Intake, signal: str)
         if not intake.fits(size):
             held.clear()
             return grpc.StatusCode.UNAVAILABLE, "more is arriving at once than there is room for; try again"
-        intake.take(size)
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(
-                executor, lambda: receiver.receive(signal, held.pop())
-            )
+            with intake.holding(size):
+                answer = await asyncio.get_running_loop().run_in_executor(
+                    executor, lambda: receiver.receive(signal, held.pop())
+                )
         except MalformedError as error:
             return grpc.StatusCode.INVALID_ARGUMENT, str(error)
         except BusyError as error:
             return grpc.StatusCode.UNAVAILABLE, f"the database cannot be written now ({error}); try again"
         except StoreError as error:
             return grpc.StatusCode.INTERNAL, str(error)
-        finally:
-            intake.give_back(size)
         data: bytes = answer.SerializeToString()
         return data
 

@@ -26,7 +26,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.window import moment
 from otel_llm_routing.serve.drawing import Drawings
-from otel_llm_routing.serve.intake import Intake
 from otel_llm_routing.serve.judging import Judging
 from otel_llm_routing.serve.opening import StoreError
 from otel_llm_routing.serve.receiver import MalformedError, Receiver
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
+    from otel_llm_routing.serve.intake import Intake
 
 MAX_BODY = 8 << 20
 """Bytes of one request's body, as sent."""
@@ -137,12 +137,11 @@ def application(
     executor: Executor,
     host: str,
     *,
-    intake: Intake | None = None,
+    intake: Intake,
     policy: Policy | None = None,
     reference: Reference | None = None,
 ) -> Starlette:
     """Return the HTTP application. ``policy`` and ``reference`` are what the page judges by, if there are any."""
-    intake = intake or Intake()
     page = _page()
     headers = page_headers(page)
     timelines = Timelines(store.path, reference)
@@ -250,12 +249,10 @@ def _endpoint(
             if foreign_origin(request, host):
                 raise RefusedError(403, "not from pages of other sites")  # noqa: TRY301
             body = await _body(request, intake)
-            try:
+            with intake.holding(len(body)):
                 answer = await asyncio.get_running_loop().run_in_executor(
                     executor, lambda: receiver.receive(signal, unpack(body, request.headers), as_json=as_json)
                 )
-            finally:
-                intake.give_back(len(body))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except RefusedError as error:
@@ -272,7 +269,7 @@ def _endpoint(
 
 
 async def _body(request: Request, intake: Intake) -> bytes:
-    """Return the body, whose bytes the intake then holds. Raises ``RefusedError`` and ``ClientDisconnect``."""
+    """Return the body, when all of it has arrived. Raises ``RefusedError`` and ``ClientDisconnect``."""
     too_large = RefusedError(413, f"the body is larger than {MAX_BODY} bytes; send smaller batches")
     chunks: list[bytes] = []
     arrival = intake.begin()
@@ -302,8 +299,7 @@ async def _body(request: Request, intake: Intake) -> bytes:
     finally:
         if reading is not None and not reading.done():
             reading.cancel()
-        size = intake.end(arrival)
-    intake.take(size)
+        intake.end(arrival)
     return b"".join(chunks)
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST = 64 << 20
 """Bytes of bodies that wait, or are being worked on, over HTTP and gRPC together."""
@@ -32,20 +37,19 @@ class Intake:
             self.end(slowest)
             slowest.set_result(None)
 
-    def end(self, entry: asyncio.Future[None]) -> int:
-        """Note that a body has arrived or was given up; return the bytes there were, which are no longer held."""
-        size = self._arriving.pop(entry, 0)
-        self.held -= size
-        return size
+    def end(self, entry: asyncio.Future[None]) -> None:
+        """Note that a body has arrived or was given up; its bytes are no longer held."""
+        self.held -= self._arriving.pop(entry, 0)
 
     def fits(self, size: int) -> bool:
         """Return whether there is room for ``size`` bytes that have arrived."""
         return self.held + size <= self._most
 
-    def take(self, size: int) -> None:
-        """Hold ``size`` bytes of a body that has arrived, until it is worked on."""
+    @contextlib.contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold ``size`` bytes of a body that has arrived, while it waits and is worked on."""
         self.held += size
-
-    def give_back(self, size: int) -> None:
-        """No longer hold ``size`` bytes."""
-        self.held -= size
+        try:
+            yield
+        finally:
+            self.held -= size

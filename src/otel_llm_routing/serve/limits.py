@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_SERIES = 100_000
-MAX_BYTES = 20 << 30
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The most that one database may hold."""
 
-    series: int = MAX_SERIES
+    series: int = 100_000
     """Series that are counted apart; what is past them becomes ``other``."""
     text: int = 64 << 20
     """Characters of all series together: hostile names are long, those of models are not."""
@@ -20,5 +17,5 @@ class Limits:
     """Cumulative streams whose last point is remembered."""
     seen: int = 5_000_000
     """Delta points and spans that would be known again."""
-    bytes: int = MAX_BYTES
+    bytes: int = 20 << 30
     """Of the file, without what is free in it."""

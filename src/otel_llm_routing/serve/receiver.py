@@ -19,7 +19,7 @@ from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources.points import COUNTERS, HISTOGRAMS, Point, histogram, point
 from otel_llm_routing.analyze.sources.points import identity as sender_of
 from otel_llm_routing.analyze.sources.series import key
-from otel_llm_routing.serve.density import MAX_ATTRIBUTES, MAX_ITEMS, TooDenseError, messages, objects
+from otel_llm_routing.serve.density import TooDenseError, messages, objects
 from otel_llm_routing.serve.text import texts
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from otel_llm_routing.serve.store import Store
 
 MAX_NESTING = 32
+MAX_ITEMS = 100_000
+"""Resources, scopes, metrics, spans and points of one export."""
+MAX_ATTRIBUTES = 1_000_000
 REFUSED = "not a sum or a histogram, without time or temporality, or a value that is no count"
 NO_ROOM = "as many streams are remembered as may be, and no new ones are taken in"
 LARGE = 1 << 18

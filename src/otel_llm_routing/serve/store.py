@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
 from otel_llm_routing.analyze.sources.series import KEY
-from otel_llm_routing.analyze.sources.sqlite import explain
+from otel_llm_routing.analyze.sources.sqlite import explain, names_of
 from otel_llm_routing.serve import forgetting
-from otel_llm_routing.serve.limits import MAX_SERIES, Limits
+from otel_llm_routing.serve.limits import Limits
 from otel_llm_routing.serve.notices import Notices
 from otel_llm_routing.serve.opening import StoreError, connect, fresh, identity, only_one
 
@@ -39,9 +39,9 @@ class BusyError(Exception):
 class Store:
     """Writes to the database at ``path``, which it creates if there is none. Raises ``StoreError``."""
 
-    def __init__(self, path: str, max_series: int = MAX_SERIES, *, limits: Limits | None = None) -> None:
+    def __init__(self, path: str, *, limits: Limits | None = None) -> None:
         self.path = path
-        self.limits = limits or Limits(series=max_series)
+        self.limits = limits or Limits()
         self.notices = Notices()
         self._mutex = threading.Lock()
         self._series: dict[tuple[str, ...], int] = {}
@@ -79,7 +79,7 @@ class Store:
         now = int(time.time())
         with self._mutex:
             self._added.clear()
-            before = self._streams, self._text, self.notices.overflowed
+            before = None
             refused = 0
             try:
                 self._look_around()
@@ -101,7 +101,10 @@ class Store:
             self.notices.refused += refused
         if refused:
             self.notices.log(
-                "refused", "%s: %d streams, the most there may be; new ones are refused", self.path, before[0]
+                "refused",
+                "%s: %d streams, the most there may be; new ones are refused",
+                self.path,
+                self.limits.streams,
             )
         return refused
 
@@ -115,8 +118,7 @@ class Store:
             self._seen -= run("DELETE FROM seen WHERE at < ?", (now - SEEN_KEPT,)).rowcount
             if self._seen > self.limits.seen:
                 self._seen = forgetting.trim(self._connection, self.limits.seen)
-            full = len(self._series) >= self.limits.series or self._text >= self.limits.text
-            if full and time.monotonic() - self._pruned > REFRESH:
+            if self._full() and time.monotonic() - self._pruned > REFRESH:
                 run(forgetting.UNUSED)
                 self._load()
         self._shrink()
@@ -131,13 +133,17 @@ class Store:
 
     def _open(self) -> None:
         self._connection = connect(self.path)
-        self._identity = identity(self.path)
-        self._load()
+        found = identity(self.path)
+        try:
+            self._load()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise StoreError(explain(error, self.path)) from None
+        self._identity = found
 
     def _load(self) -> None:
         """Read what is known of the database without looking at it again."""
-        rows = self._connection.execute(f"SELECT id, {', '.join(KEY)} FROM series").fetchall()  # noqa: S608
-        self._series = {tuple(row[1:]): row[0] for row in rows}
+        self._series = {words: identifier for identifier, words in names_of(self._connection).items()}
         self._text = sum(len(word) for key in self._series for word in key)
         (self._streams,) = self._connection.execute("SELECT count(*) FROM streams").fetchone()
         (self._seen,) = self._connection.execute("SELECT count(*) FROM seen").fetchone()
@@ -164,10 +170,12 @@ class Store:
         if self._connection.execute("PRAGMA data_version").fetchone() != self._version:
             self._load()
 
-    def _take_back(self, before: tuple[int, int, int]) -> None:
+    def _take_back(self, before: tuple[int, int, int] | None) -> None:
+        """Undo a transaction; ``before`` is what was counted at its beginning, if it came so far."""
         for series in self._added:
             self._series.pop(series, None)
-        self._streams, self._text, self.notices.overflowed = before
+        if before is not None:
+            self._streams, self._text, self.notices.overflowed = before
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -299,11 +307,15 @@ class Store:
             (bucket, metric, series, value),
         )
 
+    def _full(self) -> bool:
+        """Return whether new series are merged into ``other``."""
+        return len(self._series) >= self.limits.series or self._text >= self.limits.text
+
     def _series_id(self, key: tuple[str, ...]) -> int:
         found = self._series.get(key)
         if found is not None:
             return found
-        if len(self._series) >= self.limits.series or self._text >= self.limits.text:
+        if self._full():
             self.notices.overflowed += 1
             if self.notices.overflowed == 1:
                 self.notices.log(

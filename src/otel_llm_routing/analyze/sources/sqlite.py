@@ -165,7 +165,7 @@ class SQLiteSource:
             try:
                 # All that is read belongs to one moment, whatever is being written.
                 connection.execute("BEGIN")
-                series = _series(connection)
+                series = names_of(connection)
                 if connection.execute(
                     f"SELECT 1 {within} AND {_NO_COUNT[table]} LIMIT 1", (metric, start, end)
                 ).fetchone():
@@ -190,12 +190,9 @@ class SQLiteSource:
         """Return when the first and the last bucket begin that hold requests; None if there are none."""
         with closing(self._open()) as connection:
             try:
-                first, last = connection.execute(
-                    "SELECT min(bucket), max(bucket) FROM points WHERE metric = ?", (semconv.REQUESTS,)
-                ).fetchone()
+                return edges(connection, "points", semconv.REQUESTS)
             except sqlite3.Error as error:
                 raise SourceError(explain(error, self.path)) from None
-        return None if first is None else (first, last)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -210,7 +207,16 @@ class SQLiteSource:
         return connection
 
 
-def _series(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
+def edges(connection: sqlite3.Connection, table: str, metric: str) -> tuple[int, int] | None:
+    """Return the first and the last bucket of ``metric`` in ``table``; None if there are none."""
+    # Each of its own, which is one look: asked for both at once, SQLite reads every row.
+    within = f"FROM {table} WHERE metric = ?"
+    both = f"SELECT (SELECT min(bucket) {within}), (SELECT max(bucket) {within})"
+    first, last = connection.execute(both, (metric, metric)).fetchone()
+    return None if first is None else (first, last)
+
+
+def names_of(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
     """Return the words of every series. Raises ``sqlite3.DatabaseError`` for what no server wrote."""
     try:
         found = {row[0]: row[1:] for row in connection.execute(f"SELECT id, {', '.join(KEY)} FROM series")}  # noqa: S608
