@@ -7,6 +7,7 @@ import gc
 import re
 from contextlib import contextmanager
 
+from metric_points import metric_points
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -34,6 +35,13 @@ def raised(error):
         raised(error.__cause__),
         raised(error.__context__),
     )
+
+
+def chain(error):
+    """Yield an exception, and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 async def collected():
@@ -110,15 +118,7 @@ class Observed:
 
     def points(self, name):
         """Return the points of a metric as (attributes, point)."""
-        data = self.reader.get_metrics_data()
-        return [
-            (dict(point.attributes), point)
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
+        return metric_points(self.reader, name)
 
     def since(self):
         """Return the calls counted, and the spans started and ended, since this was last asked."""

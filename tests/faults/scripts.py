@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driver import entered, settled
+from driver import each, entered, settled
 from outcomes import seen
 from sdk_drivers import AnthropicMessages, OpenAIChat, OpenAIResponses
 
@@ -44,7 +44,7 @@ async def streaming_response(script, sdk, how):
         if how["streamed"]:
             n = 0
             lines = response.iter_lines()
-            async for line in _each(lines):
+            async for line in each(lines):
                 script.note("line", line)
                 n += 1
                 if n == how["limit"]:
@@ -81,12 +81,7 @@ async def helper(script, sdk, how):
     kwargs = sdk.arguments()
     async with entered(sdk.resource(sdk.client).stream(**kwargs)) as found:
         script.note("stream", seen(found)[:2])
-        n = 0
-        async for event in _each(found):
-            script.note("event", seen(event))
-            n += 1
-            if n == how["limit"]:
-                break
+        await _read(script, found, how)
         final = getattr(found, "get_final_message", None) or getattr(found, "get_final_completion", None)
         if final is not None and how["limit"] is None:
             script.note("final", seen(await settled(final())))
@@ -97,20 +92,11 @@ SCRIPTS = {s.__name__: s for s in (whole, raw, streaming_response, stream, helpe
 
 async def _read(script, found, how):
     n = 0
-    async for item in _each(found):
+    async for item in each(found):
         script.note("item", seen(item))
         n += 1
         if n == how["limit"]:
             break
-
-
-async def _each(found):
-    if hasattr(found, "__aiter__"):
-        async for item in found:
-            yield item
-    else:
-        for item in found:
-            yield item
 
 
 async def _shut(generator):

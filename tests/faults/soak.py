@@ -26,7 +26,8 @@ import time
 from collections import Counter
 
 HERE = pathlib.Path(__file__).parent
-sys.path[1:1] = [str(HERE), str(HERE.parents[1] / "examples")]
+PATHS = [str(HERE), *(str(HERE.parents[1] / part) for part in ("tests/instrument", "benchmarks", "examples"))]
+sys.path[1:1] = PATHS
 os.environ.setdefault("SSL_CERT_FILE", str(HERE.parent / "instrument" / "no_authority.pem"))
 
 MODELS = ("gpt-5-2025-08-07", "gpt-5-mini-2025-08-07", "claude-haiku-4-5-20251001")
@@ -170,15 +171,12 @@ class Soak:
 
     def counted(self):
         """Return how many calls were counted, by way and served model."""
+        from metric_points import metric_points
+
         found = Counter()
-        data = self.reader.get_metrics_data()
-        for resource_metrics in data.resource_metrics:
-            for scope in resource_metrics.scope_metrics:
-                for metric in scope.metrics:
-                    if metric.name == "llm_routing.requests":
-                        for p in metric.data.data_points:
-                            model = p.attributes.get("gen_ai.response.model", "unreported")
-                            found[f"{p.attributes['llm_routing.surface']}|{model}"] += p.value
+        for attributes, point in metric_points(self.reader, "llm_routing.requests"):
+            model = attributes.get("gen_ai.response.model", "unreported")
+            found[f"{attributes['llm_routing.surface']}|{model}"] += point.value
         return found
 
 
@@ -262,11 +260,6 @@ async def leave_async(stream, way):
             await stream.response.aclose()
 
 
-def memory():
-    """Return the resident memory of this process in megabytes."""
-    return int(pathlib.Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def wrong(asked, counted, log):
     """Yield what does not add up, as sentences."""
     for way in WAYS:
@@ -291,10 +284,12 @@ def main():
     parser.add_argument("--threads", type=int, default=40)
     parser.add_argument("--without", action="store_true", help="without this project, to see what grows by itself")
     given = parser.parse_args()
+    from overhead.resident import resident
+
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     command = [sys.executable, "-c", "import soak; soak.serve()"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:3])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
     provider = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     soak = Soak(provider.stdout.readline().strip(), given.tasks, given.threads, instrumented=not given.without)
     print("round   calls  open at once  spans open   MB   objects")
@@ -302,7 +297,7 @@ def main():
     while time.monotonic() - began < given.seconds or len(sizes) < WARM + 3:
         counted = soak.round()
         left = soak.spans.started - soak.spans.ended
-        sizes.append(memory())
+        sizes.append(resident() / 1e6)
         blocks.append(sys.getallocatedblocks())
         total = sum(soak.asked.values())
         print(f"{len(sizes):5} {total:7} {soak.most:13} {left:11} {sizes[-1]:6.1f} {blocks[-1]:9}", flush=True)

@@ -10,7 +10,6 @@ import gc
 import os
 import sys
 from contextvars import copy_context
-from pathlib import Path
 
 import httpx
 import pytest
@@ -21,6 +20,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from outcomes import Observed
+from overhead.resident import resident
 
 from otel_llm_routing import surface
 from otel_llm_routing.instrument.call import CallRequest
@@ -63,11 +63,6 @@ FLOODS = {
 }
 
 
-def memory():
-    """Return the process's resident memory in bytes."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_of_names_is_counted_in_full_and_grows_neither_series_nor_memory(quiet, flood):
@@ -78,12 +73,12 @@ def test_a_flood_of_names_is_counted_in_full_and_grows_neither_series_nor_memory
             send(i)
         quiet.points("llm_routing.requests")
         gc.collect()
-        before = memory()
+        before = resident()
         for i in range(full, full + FLOOD):
             send(i)
         quiet.points("llm_routing.requests")
         gc.collect()
-        grown = memory() - before
+        grown = resident() - before
         points = quiet.points("llm_routing.requests")
         durations = quiet.points("llm_routing.duration")
     assert sum(point.value for _, point in points) == full + FLOOD

@@ -22,7 +22,7 @@ import pytest
 from driver import Driver
 from fake_provider import FakeProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from outcomes import Observed, Script, seen
+from outcomes import Observed, Script, chain, seen
 from sdk_drivers import DRIVERS
 
 SEEDS = range(int(os.environ.get("SPOILT", "4")))
@@ -149,13 +149,7 @@ async def _noted(script, name, action):
     except NotImplementedError:
         raise
     except Exception as error:
-        script.note(name, [(*seen(e)[:2], _steady(str(e))) for e in _chain(error)])
-
-
-def _chain(error):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+        script.note(name, [(*seen(e)[:2], _steady(str(e))) for e in chain(error)])
 
 
 def _steady(text):

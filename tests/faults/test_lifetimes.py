@@ -17,7 +17,7 @@ import anyio
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import get_current
-from outcomes import Ends, collected, raised, seen
+from outcomes import Ends, chain, collected, raised, seen
 from scripts import APIS
 from sdk_drivers import AnthropicMessages, OpenAIChat
 
@@ -262,7 +262,7 @@ def test_a_call_near_the_end_of_the_stack_fails_as_any_would_or_works(provider, 
             outcome, error = _tried(at, limit - here - left)
             outcomes.add(outcome)
             # An SDK may make a connection error of it.
-            assert error is None or "RecursionError" in [type(e).__name__ for e in _chain(error)]
+            assert error is None or "RecursionError" in [type(e).__name__ for e in chain(error)]
             assert trace.get_current_span() is trace.INVALID_SPAN
             counted, started, ended = observed.since()
             assert len(counted) <= 1
@@ -285,12 +285,6 @@ def _tried(action, *args):
         return type(action(*args)).__name__, None
     except Exception as error:
         return "failed", error
-
-
-def _chain(error):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 # Patches ----------------------------------------------------------------------------------------------------------

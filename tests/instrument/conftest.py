@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from compatibility import Compatibility
 from fake_provider import FakeProvider
+from metric_points import metric_points
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -57,17 +58,7 @@ class Telemetry:
         return spans[0]
 
     def points(self, name):
-        data = self.reader.get_metrics_data()
-        if data is None:
-            return []
-        return [
-            (dict(point.attributes), point)
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
+        return metric_points(self.reader, name)
 
     def counted(self):
         """Every request that was counted, as its attributes, one entry a request."""

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 from conformance import CallHeader, Calls, Retries, Streams
-from driver import MESSAGES, Driver, settled
+from driver import MESSAGES, Driver, entered, settled
 
 from otel_llm_routing import LLMRoutingInstrumentor, surface
 
@@ -222,19 +222,9 @@ async def read(response):
     return list(response.data)
 
 
-@contextlib.asynccontextmanager
-async def opened(manager):
-    if hasattr(manager, "__aenter__"):
-        async with manager as response:
-            yield response
-    else:
-        with manager as response:
-            yield response
-
-
 async def test_a_raw_stream_is_a_call(raw, telemetry, provider):
     provider.answers(headers={"cf-aig-model": "command-r-08-2024"})
-    async with opened(raw.chat_stream(model="command-r", messages=MESSAGES)) as response:
+    async with entered(raw.chat_stream(model="command-r", messages=MESSAGES)) as response:
         assert telemetry.spans == []
         assert len(await read(response)) > 3
     assert telemetry.one()["gen_ai.response.model"] == "command-r-08-2024"
@@ -243,19 +233,19 @@ async def test_a_raw_stream_is_a_call(raw, telemetry, provider):
 
 
 async def test_a_raw_stream_left_unread_ends_with_its_with_statement(raw, telemetry):
-    async with opened(raw.chat_stream(model="command-r", messages=MESSAGES)):
+    async with entered(raw.chat_stream(model="command-r", messages=MESSAGES)):
         pass
     assert "error.type" not in telemetry.one()
 
 
 async def test_a_raw_stream_that_fails_is_counted_with_its_error(raw, telemetry, provider):
     with pytest.raises(KeyError):
-        async with opened(raw.chat_stream(model="command-r", messages=MESSAGES)):
+        async with entered(raw.chat_stream(model="command-r", messages=MESSAGES)):
             raise KeyError("the application's own")
     assert telemetry.one()["error.type"] == "KeyError"
     provider.answers(fault="status:500")
     with pytest.raises(Exception) as raised:
-        async with opened(raw.chat_stream(model="command-r", messages=MESSAGES)):
+        async with entered(raw.chat_stream(model="command-r", messages=MESSAGES)):
             pass
     assert [c["error.type"] for c in telemetry.counted()] == ["KeyError", type(raised.value).__qualname__]
 

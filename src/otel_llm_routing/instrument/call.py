@@ -395,22 +395,18 @@ class Call:
         if self._forks != forks:
             return  # a copy of a call: the process that made it ends it, and counts it
         try:
+            seconds = time.perf_counter() - self._began
+            error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
             if collecting():
-                error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
-                waiting.append(
-                    functools.partial(self._end, error_type, time.perf_counter() - self._began, time.time_ns())
-                )
+                waiting.append(functools.partial(self._end, error_type, seconds, time.time_ns()))
             else:
-                self._end(error)
+                self._end(error_type, seconds)
         except Exception:  # noqa: BLE001
             swallowed("end a call")
 
-    def _end(self, error: BaseException | str | None, seconds: float | None = None, now: int | None = None) -> None:
-        if seconds is None:
-            seconds = time.perf_counter() - self._began
+    def _end(self, error_type: str | None, seconds: float, now: int | None = None) -> None:
         request, span, tracker = self.request, self.span, self._tracker
         model, source, match = self.decide()
-        error_type = type(error).__qualname__ if isinstance(error, BaseException) else error
         context = None
         try:
             context = self._end_span(span, model, source, match, error_type, now)

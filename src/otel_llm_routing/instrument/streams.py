@@ -56,19 +56,18 @@ def items(
 ) -> Generator[Any, Any, Any]:
     """Yield what ``inner`` yields, tell ``call`` of each item, and end it when ``inner`` ends.
 
-    A stream that ``resumes`` can be iterated again from where it was left: leaving it does not end the call.
+    Each item is read in this frame, without a call of ours around it: a stream may have very many. A stream that
+    ``resumes`` can be iterated again from where it was left: leaving it does not end the call.
     """
+    first = True
     call.reading = True
     try:
         for item in inner:
             call.reading = False
-            _see(call, read, item)
-            yield item
-            call.reading = True
-            break
-        for item in inner:  # as above, of an item that is not the first: a stream may have very many
-            call.reading = False
             try:
+                if first:
+                    first = False
+                    call.first_chunk()
                 read(call, item)
             except Exception:  # noqa: BLE001
                 _unread(item)
@@ -92,11 +91,18 @@ async def async_items(
     inner: AsyncGenerator[Any, Any], call: Call, read: Reader, *, resumes: bool = False
 ) -> AsyncGenerator[Any, Any]:
     """Yield what ``inner`` yields, as ``items`` does."""
+    first = True
     call.reading = True
     try:
         async for item in inner:
             call.reading = False
-            _see(call, read, item)
+            try:
+                if first:
+                    first = False
+                    call.first_chunk()
+                read(call, item)
+            except Exception:  # noqa: BLE001
+                _unread(item)
             yield item
             call.reading = True
     except GeneratorExit:
@@ -221,14 +227,6 @@ async def _async_until_dropped(inner: AsyncGenerator[Any, Any], dropped: Dropped
             yield item
     finally:
         await inner.aclose()
-
-
-def _see(call: Call, read: Reader, item: Any) -> None:
-    try:
-        call.first_chunk()
-        read(call, item)
-    except Exception:  # noqa: BLE001
-        _unread(item)
 
 
 def _unread(item: Any) -> None:

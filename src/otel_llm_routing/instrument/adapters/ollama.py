@@ -18,7 +18,7 @@ from opentelemetry.context import get_current
 
 from otel_llm_routing import semconv
 from otel_llm_routing.instrument import streams
-from otel_llm_routing.instrument.adapters.adapter import Adapter, whole
+from otel_llm_routing.instrument.adapters.adapter import Adapter, see_headers, whole
 from otel_llm_routing.instrument.adapters.fields import characters, count, field, text
 from otel_llm_routing.instrument.call import Call, CallRequest, under_way
 from otel_llm_routing.instrument.guard import swallowed
@@ -129,11 +129,7 @@ class _Answer(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]
 
 
 def _see_response(response: Any) -> None:
-    try:
-        if (call := under_way()) is not None:
-            call.headers(response.headers.raw)
-    except Exception:  # noqa: BLE001
-        swallowed("look at an HTTP response of ollama")
+    see_headers("ollama", response)
 
 
 async def _see_response_async(response: Any) -> None:
