@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.evals.cases import Case, CaseCall
 from otel_llm_routing.analyze.evals.production import of_counts
-from otel_llm_routing.analyze.evals.reading import as_json
+from otel_llm_routing.analyze.evals.reading.ours import SCHEMA
 from otel_llm_routing.analyze.sources import Count, SizeCount
 from otel_llm_routing.cli.app import app
 
@@ -65,6 +65,28 @@ def cases(of=EVAL):
         for surface, requested, served, size, count, passed in of
         for at in range(count)
     ]
+
+
+def as_json(case):
+    """Return ``case`` as the object of one line."""
+    return {
+        "schema": SCHEMA,
+        "id": case.id,
+        "surface": case.surface,
+        "input_size": case.size,
+        "score": case.score,
+        "calls": [
+            {
+                "surface": one.surface,
+                "input_size": one.size,
+                "provider": one.provider,
+                "requested_model": one.requested,
+                "served_model": one.served,
+                "match": one.match,
+            }
+            for one in case.calls
+        ],
+    }
 
 
 def write(path, of):

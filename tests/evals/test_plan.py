@@ -51,7 +51,7 @@ def test_surfaces_are_weighed_by_the_counter_and_sizes_by_the_histogram(traffic)
     traffic.write(rows([("a", "x", SONNET, {0: 40})], sizes=False))
     traffic.write(rows([("b", "x", SONNET, {2: 20})]))
     of = production(traffic)
-    assert of.share("a") == pytest.approx(0.8)
+    assert of.shares()["a"] == pytest.approx(0.8)
     shares = {(cell.surface, cell.upto): share for cell, share in of.cells().items() if share}
     assert shares == {("a", 256): Fraction(3, 5), ("a", 512): Fraction(1, 5), ("b", 1024): Fraction(1, 5)}
 

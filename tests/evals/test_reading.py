@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from eval_shop import HAIKU, SONNET, as_json, write
 
 from otel_llm_routing.analyze.evals.cases import Case, CaseCall
-from otel_llm_routing.analyze.evals.reading import CasesError, as_json, read_cases
+from otel_llm_routing.analyze.evals.reading import CasesError, read_cases
 
 FILES = Path(__file__).parent / "files"
-SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 
 
 def told(found):
@@ -36,7 +36,7 @@ def test_what_is_written_of_cases_is_read_back(tmp_path):
         Case("tests/test_a.py::test_b[x]", "autocomplete", 31, 0.5, calls),
         Case("no telemetry", "digest", None, None),
     ]
-    found = read_cases(lines(tmp_path / "cases.jsonl", *map(as_json, cases)))
+    found = read_cases(write(tmp_path / "cases.jsonl", cases))
     assert (found.format, found.warnings) == ("cases", [])
     assert [case._replace(place="") for case in found.cases] == cases
     assert [case.place for case in found.cases] == [f"{tmp_path}/cases.jsonl:1", f"{tmp_path}/cases.jsonl:2"]
@@ -44,7 +44,7 @@ def test_what_is_written_of_cases_is_read_back(tmp_path):
 
 def test_a_call_without_a_surface_is_of_the_surface_of_its_case(tmp_path):
     case = Case("a", "autocomplete", calls=(CaseCall(requested="gpt-5"), CaseCall("digest", requested="gpt-5")))
-    (read,) = read_cases(lines(tmp_path / "cases.jsonl", as_json(case))).cases
+    (read,) = read_cases(write(tmp_path / "cases.jsonl", [case])).cases
     assert [call.surface for call in read.calls] == ["autocomplete", "digest"]
 
 

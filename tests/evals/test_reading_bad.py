@@ -15,9 +15,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from eval_shop import as_json
 
 from otel_llm_routing.analyze.evals.cases import Case, CaseCall
-from otel_llm_routing.analyze.evals.reading import CasesError, archive, as_json, opening, read_cases
+from otel_llm_routing.analyze.evals.reading import CasesError, archive, opening, read_cases
 from otel_llm_routing.models import MATCHES
 
 FILES = Path(__file__).parent / "files"

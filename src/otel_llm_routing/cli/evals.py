@@ -19,6 +19,8 @@ from otel_llm_routing.cli.files import replace
 from otel_llm_routing.cli.options import PolicyFile, ReferenceFile, files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otel_llm_routing.analyze.evals.plan import EvalPlan
 
 app = typer.Typer(
@@ -72,11 +74,11 @@ def plan(
     _say_plan(made)
 
 
-def _csv(rows: object) -> str:
+def _csv(rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(rows)  # type: ignore[arg-type]
+    writer.writerows(rows)
     return text.getvalue()
 
 

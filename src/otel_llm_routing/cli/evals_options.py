@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from difflib import get_close_matches
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -107,8 +107,6 @@ def production(source: str, since: str, until: str | None, surfaces: Iterable[st
 
 def window(since: str, until: str | None) -> tuple[float, float]:
     """Return the seconds since the epoch between the two."""
-    import time  # noqa: PLC0415
-
     now = time.time()
     end = moment(until, now, "--until") if until else now + BUCKET
     start = moment(since, min(end, now), "--since")
@@ -148,6 +146,8 @@ def mixes(texts: list[str] | None, now: Production, of: Production, reference: R
 
 def _hint(written: Mapping[str, Mapping[str, float]], of: Production) -> None:
     """Say which model of production may have been meant: an alias is not the model that it stands for."""
+    from difflib import get_close_matches  # noqa: PLC0415  (for this alone)
+
     from otel_llm_routing.models import canonical  # noqa: PLC0415
 
     for model in dict.fromkeys(model for models in written.values() for model in models):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.evals.distance import Distance
     from otel_llm_routing.analyze.evals.estimate import Estimate
     from otel_llm_routing.analyze.evals.plan import EvalPlan
-    from otel_llm_routing.analyze.evals.score import Gap, MixScore, Scored, Slice
+    from otel_llm_routing.analyze.evals.score import Gap, MixScore, Scored, Slice, SurfaceScore
 
 CELLS = 10
 """Cells with the largest gaps that are shown; --json has all."""
@@ -127,17 +127,9 @@ def show_score(scored: Scored) -> None:
     console.print(table)
     table = _table("surface, served by", "traffic>", "score>", "95 %>", "unweighted>", "cases>")
     for one in scored.surfaces:
-        share = percent(one.traffic_share)
-        row = (_number(one.weighted), _interval(one.weighted), _number(one.unweighted), f"{one.cases:,}")
-        table.add_row(_text(one.surface), share, *row)
+        table.add_row(_text(one.surface), percent(one.traffic_share), *_scores(one))
         for of_model in one.slices:
-            row = (
-                _number(of_model.weighted),
-                _interval(of_model.weighted),
-                _number(of_model.unweighted),
-                f"{of_model.cases:,}",
-            )
-            table.add_row(Text("  ").append_text(_served(of_model)), "", *row)
+            table.add_row(Text("  ").append_text(_served(of_model)), "", *_scores(of_model))
         table.add_section()
     console.print(table)
     if scored.mixes:
@@ -147,6 +139,10 @@ def show_score(scored: Scored) -> None:
         console.print(table)
     for said in _notes(scored):
         console.print(_text(said))
+
+
+def _scores(of: SurfaceScore | Slice) -> tuple[str, str, str, str]:
+    return _number(of.weighted), _interval(of.weighted), _number(of.unweighted), f"{of.cases:,}"
 
 
 def _served(one: Slice) -> Text:

@@ -83,6 +83,6 @@ def write(path: Path, lines: Iterable[str]) -> None:
         part.unlink(missing_ok=True)
 
 
-def relative(path: Path, folder: Path) -> str:
+def relative(path: Path, folder: Path) -> Path:
     """Return ``path`` as it is said best from ``folder``."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    return path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -162,7 +162,7 @@ class Cases:
         """Say which models served the cases."""
         if config.option.collectonly:
             return
-        path = Path(cases_file.relative(self._path, config.invocation_params.dir))
+        path = cases_file.relative(self._path, config.invocation_params.dir)
         terminalreporter.section("llm-routing: which models served")
         for text in summary.table(self._lines.values()):
             terminalreporter.line(text)

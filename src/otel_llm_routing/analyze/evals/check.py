@@ -145,6 +145,7 @@ class _Check:
     ) -> None:
         self._units = found
         self._production = production
+        self._shares = production.shares()
         self._policy = policy
         self._today = today.surfaces if today else {}
         self._names = {**spellings(found), **production.names}
@@ -206,11 +207,11 @@ class _Check:
             no_surface=no_surface,
             unseen=self._unseen,
             unsized=sum(unit.size is None for unit in self._units if unit.surface in self._production.surfaces),
-            silent=sum(not any(run.calls for run in unit.runs) for unit in self._units),
+            silent=sum(unit.silent for unit in self._units),
             cells_distance=distance.compare(cases, traffic, limit.distance, effective),
             surfaces_distance=distance.total_variation(
                 distance.shares({name: len(of) for name, of in self._by_surface.items()}),
-                {name: self._production.share(name) for name in self._production.surfaces},
+                self._shares,
             ),
             missing=distance.missing(cases, traffic, limit.missing),
             unplaced=distance.Distance(
@@ -264,7 +265,7 @@ class _Check:
             surface=name,
             requests=of.requests,
             cases=len(cases),
-            traffic_share=self._production.share(name),
+            traffic_share=self._shares[name],
             eval_share=len(cases) / self._placed,
             sizes=sizes,
             sizes_unsaid=unsaid,

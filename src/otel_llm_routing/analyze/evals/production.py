@@ -112,10 +112,10 @@ class Production:
         """Requests of all surfaces that have a name."""
         return sum(traffic.requests for traffic in self.surfaces.values())
 
-    def share(self, surface: str) -> float:
-        """Return the share of ``surface`` in the requests of all surfaces; 0 for one that has none."""
-        found = self.surfaces.get(surface)
-        return found.requests / self.requests if found else 0.0
+    def shares(self) -> dict[str, float]:
+        """Return the share of each surface in the requests of all of them."""
+        total = self.requests
+        return {surface: traffic.requests / total for surface, traffic in self.surfaces.items()}
 
     def cells(self) -> dict[Cell, Fraction]:
         """Return the share of every cell in the requests of all surfaces. They add up to 1, exactly."""

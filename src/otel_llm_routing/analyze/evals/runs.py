@@ -64,6 +64,11 @@ class Unit:
         """The mean over the runs that have one; None: none has."""
         return mean_score(self.runs)
 
+    @property
+    def silent(self) -> bool:
+        """Whether no call of it is known."""
+        return not any(run.calls for run in self.runs)
+
 
 def mean_score(runs: Iterable[Run]) -> float | None:
     """Return the mean of the scores that there are, or None."""

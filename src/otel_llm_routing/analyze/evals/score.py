@@ -138,6 +138,7 @@ def score(cases: Iterable[Case], production: Production, mixes: Sequence[Mix] = 
 class _Score:
     def __init__(self, found: list[Unit], production: Production, mixes: Sequence[Mix]) -> None:
         self._production = production
+        self._shares = production.shares()
         self._all = found
         self._mixes = mixes
         self._scores = {number: of for number, unit in enumerate(found) if (of := unit.score) is not None}
@@ -150,6 +151,7 @@ class _Score:
             self._names |= mix.names
         self._names |= production.names
         self._refuse()
+        self._served = {number: _served(number, found[number]) for number in self._scores}
 
     def _refuse(self) -> None:
         if not self._all:
@@ -174,7 +176,7 @@ class _Score:
             surfaces.append(one)
             strata += parts
         weighted = estimate(strata, self._bounded)
-        plain = self._plain(self._scores)
+        plain = self._plain(self._observed(self._scores))
         if weighted is None or plain is None:  # pragma: no cover  (refused before)
             raise NotJudgedError("no scored case is of a surface that has requests")
         return Scored(
@@ -189,7 +191,7 @@ class _Score:
                 for name, of in sorted(self._by_surface.items())
                 if name and name not in production.surfaces
             },
-            silent=sum(not any(run.calls for run in self._all[number].runs) for number in self._scores),
+            silent=sum(self._all[number].silent for number in self._scores),
             weighted=weighted,
             unweighted=plain,
             uncovered={one.surface: one.traffic_share for one in surfaces if one.weighted is None},
@@ -201,14 +203,16 @@ class _Score:
             warnings=production.warnings,
         )
 
-    def _plain(self, numbers: Iterable[int]) -> Estimate | None:
-        observed = [Observed(number, self._scores[number]) for number in numbers]
+    def _observed(self, numbers: Iterable[int]) -> list[Observed]:
+        return [Observed(number, self._scores[number], self._all[number].size) for number in numbers]
+
+    def _plain(self, observed: Sequence[Observed]) -> Estimate | None:
         return estimate([Stratum("", 1.0, observed)] if observed else [], self._bounded)
 
     def _surface(self, of: SurfaceTraffic) -> tuple[SurfaceScore, list[Stratum]]:
         numbers = self._by_surface.get(of.surface, [])
-        observed = [Observed(number, self._scores[number], self._all[number].size) for number in numbers]
-        share = self._production.share(of.surface)
+        observed = self._observed(numbers)
+        share = self._shares[of.surface]
         found = spread(of, share, _sizes(of), observed) if observed else None
         strata = found.strata if found else []
         return (
@@ -217,7 +221,7 @@ class _Score:
                 traffic_share=share,
                 cases=len(observed),
                 weighted=estimate(strata, self._bounded),
-                unweighted=self._plain(numbers),
+                unweighted=self._plain(observed),
                 borrowed=found.borrowed if found else 0.0,
                 idle=found.idle if found else 0,
                 unsized=sum(one.size is None for one in observed),
@@ -233,30 +237,16 @@ class _Score:
         runs: dict[ServedBy, int] = defaultdict(int)
         observed: dict[ServedBy, list[Observed]] = defaultdict(list)
         for number in numbers:
-            for served, (one, count) in self._served(number).items():
+            for served, (one, count) in self._served[number].items():
                 observed[served].append(one)
                 runs[served] += count
         slices = []
         for served, found in observed.items():
-            plain = estimate([Stratum("", 1.0, found)], self._bounded)
-            strata = spread(of, 1.0, _sizes(of), found).strata if of else [Stratum("", 1.0, found)]
-            weighted = estimate(strata, self._bounded)
+            plain = self._plain(found)
+            weighted = estimate(spread(of, 1.0, _sizes(of), found).strata, self._bounded) if of else plain
             if plain is not None and weighted is not None:
                 slices.append(Slice(served, self._name(served.model), len(found), runs[served], plain, weighted))
         return tuple(sorted(slices, key=lambda one: (one.served.kind != "model", -one.runs, one.served)))
-
-    def _served(self, number: int) -> dict[ServedBy, tuple[Observed, int]]:
-        """Return the mean score of a case's runs by what served them, and how many these are."""
-        unit = self._all[number]
-        runs = defaultdict(list)
-        for run in unit.runs:
-            if run.score is not None:
-                runs[run.served_by()].append(run)
-        return {
-            served: (Observed(number, mean, unit.size), len(found))
-            for served, found in runs.items()
-            if (mean := mean_score(found)) is not None
-        }
 
     def _name(self, model: str) -> str:
         return self._names.get(model, model)
@@ -289,7 +279,7 @@ class _Score:
 
     def _surface_under(self, of: SurfaceTraffic, mix: Mix) -> tuple[list[Stratum], list[Gap]]:
         """Return the strata of a surface by model and size, and the models of the mix that no case ran on."""
-        traffic_share = self._production.share(of.surface)
+        traffic_share = self._shares[of.surface]
         shares = mix.surfaces.get(of.surface)
         if not shares:
             return [], [Gap(of.surface, "", 1.0, traffic_share)]
@@ -297,7 +287,7 @@ class _Score:
         by_size = shares if len(shares) == len(sizes) else [shares[0]] * len(sizes)
         observed: dict[str, list[Observed]] = defaultdict(list)
         for number in self._by_surface.get(of.surface, ()):
-            for served, (one, _) in self._served(number).items():
+            for served, (one, _) in self._served[number].items():
                 if served.kind == "model":
                     observed[served.model].append(one)
         strata: list[Stratum] = []
@@ -312,6 +302,19 @@ class _Score:
             else:
                 gaps.append(Gap(of.surface, self._name(model), share, share * traffic_share))
         return strata, gaps
+
+
+def _served(number: int, unit: Unit) -> dict[ServedBy, tuple[Observed, int]]:
+    """Return the mean score of a case's runs by what served them, and how many these are."""
+    runs = defaultdict(list)
+    for run in unit.runs:
+        if run.score is not None:
+            runs[run.served_by()].append(run)
+    return {
+        served: (Observed(number, mean, unit.size), len(found))
+        for served, found in runs.items()
+        if (mean := mean_score(found)) is not None
+    }
 
 
 def _sizes(of: SurfaceTraffic) -> list[float]:

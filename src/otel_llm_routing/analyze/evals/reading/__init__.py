@@ -8,7 +8,6 @@ from otel_llm_routing.analyze.evals.reading.columns import COLUMNS, resolved
 from otel_llm_routing.analyze.evals.reading.draft import Finish
 from otel_llm_routing.analyze.evals.reading.formats import FORMATS, named, told
 from otel_llm_routing.analyze.evals.reading.opening import contents
-from otel_llm_routing.analyze.evals.reading.ours import SCHEMA, as_json
 from otel_llm_routing.analyze.evals.reading.problems import CasesError, Notes
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.evals.cases import Case
     from otel_llm_routing.analyze.evals.reading.formats import Format
 
-__all__ = ["COLUMNS", "FORMATS", "SCHEMA", "CaseFile", "CasesError", "as_json", "read_cases"]
+__all__ = ["COLUMNS", "FORMATS", "CaseFile", "CasesError", "read_cases"]
 
 IN_FOLDER = (".eval", ".json", ".jsonl")
 """What is read of a folder: tools that write one write these."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
 from otel_llm_routing.analyze.evals.reading.draft import Draft
+from otel_llm_routing.analyze.evals.reading.opening import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,7 @@ def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
         run = _run(value)
         hyper = {"requested_model": values.mapping(run.get("hyperparameters")).get("model")}
         for name in LISTS:
-            cases = run.get(name)
-            for number, case in enumerate(cases if isinstance(cases, list) else ()):
-                where = f"{place.rpartition(':')[0]}:{name}[{number}]"
+            for where, case in within(place, name, run.get(name)):
                 if isinstance(case, dict):
                     yield _draft(where, case, hyper)
                 else:
@@ -52,8 +51,7 @@ def _run(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _draft(place: str, case: dict[str, Any], hyper: dict[str, Any]) -> Draft:
-    found = case.get("metricsData", case.get("metrics_data"))
-    metrics = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    metrics = values.objects(case.get("metricsData", case.get("metrics_data")))
     failed = any(one.get("error") for one in metrics)
     metadata = case.get("metadata") or case.get("additionalMetadata") or case.get("additional_metadata")
     return Draft(

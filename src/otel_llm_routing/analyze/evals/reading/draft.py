@@ -57,11 +57,9 @@ class Finish:
         self._found: set[str] = set()
         self._scorers: dict[str, None] = {}
         self._ids: dict[str, tuple[str, int | None]] = {}
-        self._any = False
 
     def case(self, draft: Draft) -> Case:
         """Return the case that ``draft`` tells of."""
-        self._any = True
         said = {name: value for name in SAID if (value := self._said(draft, name)) is not MISSING}
         surface = values.text(said.get("surface"))
         case = Case(
@@ -77,7 +75,7 @@ class Finish:
 
     def warn(self, path: str) -> None:
         """Note which columns of the mapping led nowhere."""
-        for name, where in self._columns.items() if self._any else ():
+        for name, where in self._columns.items():
             if name in self._found:
                 continue
             there = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
 from otel_llm_routing.analyze.evals.reading.draft import Draft, call
+from otel_llm_routing.analyze.evals.reading.opening import within
 from otel_llm_routing.analyze.evals.reading.response import served_of_body
 from otel_llm_routing.models import UNREPORTED
 
@@ -57,9 +58,7 @@ def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
             spec = value["eval"]
             if value.get("status") in ("error", "cancelled", "started"):
                 notes.add(f"a run that did not end well (status {value['status']}); its samples were read", place)
-            samples = value.get("samples")
-            for number, sample in enumerate(samples if isinstance(samples, list) else ()):
-                where = f"{place.rpartition(':')[0]}:samples[{number}]"
+            for where, sample in within(place, "samples", value.get("samples")):
                 if isinstance(sample, dict):
                     yield _draft(where, spec, sample)
                 else:
@@ -118,15 +117,14 @@ def _number(value: Any) -> Any:
 def _calls(
     spec: dict[str, Any], sample: dict[str, Any], attached: Mapping[str, Any], size: int | None
 ) -> tuple[CaseCall, ...]:
-    events = sample.get("events")
-    found = [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
-    if not any(event.get("event") == "model" for event in found):
+    events = values.objects(sample.get("events"))
+    if not any(event.get("event") == "model" for event in events):
         return _call_of_output(spec, sample, size)
     pool = values.mapping(sample.get("events_data")).get("messages")
-    graders = _scoring(found)
+    graders = _scoring(events)
     return tuple(
         _call(event, pool if isinstance(pool, list) else [], attached)
-        for event in found
+        for event in events
         if event.get("event") == "model" and event.get("role") != "grader" and id(event) not in graders
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
 from otel_llm_routing.analyze.evals.reading.draft import Draft, call
+from otel_llm_routing.analyze.evals.reading.opening import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +43,7 @@ def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
         elif value.get("object") == ITEM:
             yield _draft(place, value, requested)
         else:
-            for number, item in enumerate(value["data"]):
-                where = f"{place.rpartition(':')[0]}:data[{number}]"
+            for where, item in within(place, "data", value["data"]):
                 if _is_item(item):
                     yield _draft(where, item, requested)
                 else:
@@ -56,8 +56,7 @@ def _is_item(value: Any) -> bool:
 
 def _draft(place: str, item: dict[str, Any], requested: dict[str, str]) -> Draft:
     source, sample = values.mapping(item.get("datasource_item")), values.mapping(item.get("sample"))
-    results = item.get("results")
-    graded = [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+    graded = values.objects(item.get("results"))
     error = values.mapping(sample.get("error"))
     failed = bool(error.get("code") or error.get("message"))
     size = values.length(sample.get("input")) if isinstance(sample.get("input"), list) else None

@@ -38,6 +38,13 @@ class Record(NamedTuple):
     value: Any
 
 
+def within(place: str, name: str, items: Any) -> Iterator[Record]:
+    """Yield what the list ``name`` of the document at ``place`` holds: ``log.json:samples[3]``; nothing of no list."""
+    file = place.rpartition(":")[0]
+    for number, item in enumerate(items if isinstance(items, list) else ()):
+        yield Record(f"{file}:{name}[{number}]", item)
+
+
 class Contents(NamedTuple):
     """The records of a file."""
 

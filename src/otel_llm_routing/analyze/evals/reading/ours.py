@@ -15,34 +15,12 @@ from otel_llm_routing.models import KNOWN_MATCHES, MATCHES, UNREPORTED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_llm_routing.analyze.evals.cases import Case, CaseCall
+    from otel_llm_routing.analyze.evals.cases import CaseCall
     from otel_llm_routing.analyze.evals.reading.opening import Record
     from otel_llm_routing.analyze.evals.reading.problems import Notes
 
 SCHEMA = "otel-llm-routing/cases/v1"
 FAMILY = "otel-llm-routing/cases/"
-
-
-def as_json(case: Case) -> dict[str, Any]:
-    """Return ``case`` as the object of one line."""
-    return {
-        "schema": SCHEMA,
-        "id": case.id,
-        "surface": case.surface,
-        "input_size": case.size,
-        "score": case.score,
-        "calls": [
-            {
-                "surface": call.surface,
-                "input_size": call.size,
-                "provider": call.provider,
-                "requested_model": call.requested,
-                "served_model": call.served,
-                "match": call.match,
-            }
-            for call in case.calls
-        ],
-    }
 
 
 def fits(value: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
 from otel_llm_routing.analyze.evals.reading.draft import Draft, call
+from otel_llm_routing.analyze.evals.reading.opening import within
 from otel_llm_routing.analyze.evals.reading.response import overwrites, served_of_body, served_of_headers
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
     for place, value in records:
         results = _results(value) if isinstance(value, dict) else None
         if results is not None:
-            for number, result in enumerate(results):
-                yield from _draft(f"{place.rpartition(':')[0]}:results[{number}]", result, notes)
+            for where, result in within(place, "results", results):
+                yield from _draft(where, result, notes)
         else:
             yield from _draft(place, value, notes)
 

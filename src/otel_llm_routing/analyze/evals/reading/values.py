@@ -159,3 +159,8 @@ def mapping(value: Any) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Return what in ``value`` has members, if it is a list, else nothing of it."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
