@@ -81,6 +81,13 @@ def main() -> None:
         parser.error("--requests must be positive")
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, record=bool(arguments.svg), width=None if terminal else 100)
+    with stoppable() as stack:
+        run(arguments, stack, console)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[contextlib.ExitStack]:
+    """Give a stack for what is to be ended, and end it whatever happens: also where the program is told to stop."""
     for number in SIGNALS:
         signal.signal(number, stop)
     try:
@@ -88,7 +95,7 @@ def main() -> None:
             # Entered first, so left last: while processes are being ended, a second Ctrl-C changes nothing.
             stack.callback(restore)
             try:
-                run(arguments, stack, console)
+                yield stack
             finally:
                 ignore()
     except Stopped as stopped:

@@ -6,18 +6,16 @@ Everything runs on this machine: no key is needed, and nothing is left behind.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from demo.__main__ import BIN, FOREIGN, SIGNALS, Stopped, control, first_line, ignore, next_bucket, restore, start, stop
+from demo.__main__ import BIN, FOREIGN, control, first_line, next_bucket, start, stoppable
 
 from otel_llm_routing.analyze.evals.production import read
 from otel_llm_routing.analyze.evals.reading import read_cases
@@ -25,6 +23,9 @@ from otel_llm_routing.analyze.evals.score import score
 from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources.sqlite import BUCKET, SQLiteSource
 from otel_llm_routing.analyze.window import utc
+
+if TYPE_CHECKING:
+    import contextlib
 
 BEFORE, AFTER = {"threshold": 40}, {"threshold": 150}
 SUITE = Path(__file__).parent / "suite"
@@ -51,18 +52,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.requests < 1:
         parser.error("--requests must be positive")
-    for number in SIGNALS:
-        signal.signal(number, stop)
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.callback(restore)
-            try:
-                Example(arguments, stack).run()
-            finally:
-                ignore()
-    except Stopped as stopped:
-        print("stopped; nothing is left running", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+    with stoppable() as stack:
+        Example(arguments, stack).run()
 
 
 class Example:

@@ -89,7 +89,7 @@ class SizeHistory:
         served = [name for name in models if name in known or match(stream[1], None, name) in KNOWN_MATCHES]
         if not served:
             return []
-        bounds = _grid({bound for bins in models.values() for bound in bins})
+        bounds = grid({bound for bins in models.values() for bound in bins})
         nothing = np.zeros(self.size)
         counts = np.array([[models[name].get(bound, nothing) for bound in bounds] for name in served])
         return [SizeTable(tuple(served), bounds, counts[:, :, at]) for at in range(self.size)]
@@ -148,14 +148,17 @@ def _placed(table: SizeTable, served: tuple[str, ...], bounds: list[float]) -> N
     return placed
 
 
-def _grid(seen: set[float]) -> tuple[float, ...]:
-    """Return the bounds that a stream was counted with, of which only those show that hold requests.
+def grid(seen: set[float], everywhere: set[float] | None = None) -> tuple[float, ...]:
+    """Return the bounds that a stream was counted with, of which only those ``seen`` show that hold requests.
 
-    Neighbours among our own bounds are taken for all of ours. Ones with a hole between them are of somebody else, who
-    counts with fewer; those that do not show are then not known.
+    They are taken for all of ours where they are among ours and those that show ``everywhere`` (by default in this
+    stream) are neighbours: ones with a hole between them are of somebody else, who counts with fewer; those that do not
+    show are then not known.
     """
     finite = sorted(bound for bound in seen if bound < math.inf)
-    ours = [BOUNDS.index(bound) for bound in finite if bound in BOUNDS]
-    if len(ours) == len(finite) and ours == list(range(ours[0], ours[0] + len(ours)) if ours else ()):
-        return (*BOUNDS, math.inf)
+    known = {*BOUNDS}
+    if known.issuperset(finite):
+        ours = sorted(BOUNDS.index(bound) for bound in (seen if everywhere is None else everywhere) & known)
+        if not ours or ours == list(range(ours[0], ours[-1] + 1)):
+            return (*BOUNDS, math.inf)
     return (*finite, math.inf)

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
-from otel_llm_routing.analyze.wording import ABSENT, printable
+from otel_llm_routing.analyze.wording import ABSENT
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.options import POLICY, REFERENCE, Files, PolicyFile, files, moment
+from otel_llm_routing.cli.outside import outside
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _alarm_table(found: Backtest, *, hours: bool) -> Table:
     table.add_column("first", no_wrap=True)
     table.add_column("last", no_wrap=True)
     for surface in found.surfaces:
-        cell = _text(surface.surface)
+        cell = outside(surface.surface)
         for rate in surface.rates:
             fired = str(rate.fired) + (f" (+{rate.not_counted})" if rate.not_counted else "")
             table.add_row(
@@ -156,11 +157,11 @@ def _show_timeline(console: Console, found: Backtest) -> None:
     for surface in found.surfaces:
         if not surface.alarms:
             continue
-        console.print(_text(surface.surface), style="bold")
+        console.print(outside(surface.surface), style="bold")
         for alarm in surface.alarms[:LINES]:
             line = Text(f"  {_at(alarm.begin)}  {_lasted(alarm):>8}  ")
             line.append(alarm.alert.alert, style=STYLES[alarm.alert.severity])
-            line.append_text(_text(f"  {sentence(alarm.alert)}{_more(alarm)}"))
+            line.append_text(outside(f"  {sentence(alarm.alert)}{_more(alarm)}"))
             console.print(line, soft_wrap=True)
         if (rest := len(surface.alarms) - LINES) > 0:
             _say(console, f"  and {rest} more; --json has all of them")
@@ -185,7 +186,7 @@ def _show_detector(console: Console, found: Backtest) -> None:
     promise = f"a false one of a surface in {DAYS_TO_FALSE_ALARM:.0f} days at most, on average"
     _say(console, f"daily detector: {raised} alarm{'' if raised == 1 else 's'}{rate} ({promise})")
     for name in sorted(by_surface):
-        console.print(_text(name), style="bold")
+        console.print(outside(name), style="bold")
         for alarm, until, times in by_surface[name]:
             again = f" Raised {times} times, until {_at(until)}." if times > 1 else ""
             _say(console, f"  {_at(alarm.at)}  {detector_sentence(alarm)}{again}")
@@ -253,9 +254,4 @@ def _span(period: Period) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(_text(text), soft_wrap=True)
-
-
-def _text(text: str) -> Text:
-    """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
-    return Text(printable(text))
+    console.print(outside(text), soft_wrap=True)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.window import utc
-from otel_llm_routing.analyze.wording import ABSENT, many, percent, points, printable, quoted
+from otel_llm_routing.analyze.wording import ABSENT, many, percent, points, quoted
+from otel_llm_routing.cli.outside import outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def show_plan(made: EvalPlan) -> None:
     for one in made.cells:
         if last is not None and last != one.cell.surface:
             table.add_section()
-        name = _text(one.cell.surface if last != one.cell.surface else "")
+        name = outside(one.cell.surface if last != one.cell.surface else "")
         weight = f"{one.weight:.3f}" if one.cases else ABSENT
         table.add_row(name, one.cell.sizes, percent(one.share), f"{one.cases:,}", weight)
         last = one.cell.surface
@@ -65,11 +66,11 @@ def show_check(checked: Checked) -> None:
     console = Console(highlight=False)
     console.print(_between(checked.start, checked.end, checked.requests))
     for finding in checked.findings:
-        console.print(Text("\N{BULLET} ", style="bold red").append_text(_text(finding.sentence)))
+        console.print(Text("\N{BULLET} ", style="bold red").append_text(outside(finding.sentence)))
     table = _table("surface", "traffic>", "eval>", "cases>", "sizes>", "served>", "today>")
     for one in checked.surfaces:
         table.add_row(
-            _text(one.surface),
+            outside(one.surface),
             percent(one.traffic_share),
             percent(one.eval_share),
             f"{one.cases:,}",
@@ -79,14 +80,14 @@ def show_check(checked: Checked) -> None:
         )
     for name, count in checked.unseen.items():
         share = count / (checked.cases - checked.no_surface)
-        table.add_row(_text(name), percent(0), percent(share), f"{count:,}", ABSENT, ABSENT, ABSENT)
+        table.add_row(outside(name), percent(0), percent(share), f"{count:,}", ABSENT, ABSENT, ABSENT)
     console.print(table)
     rows = [one for one in checked.cells if round(abs(one.gap), 3)]
     if rows:
         cells = _table("largest gaps", "characters", "traffic>", "eval>", "points>", "cases>")
         for row in rows[:CELLS]:
             cells.add_row(
-                _text(row.cell.surface),
+                outside(row.cell.surface),
                 row.cell.sizes,
                 percent(row.traffic_share),
                 percent(row.eval_share),
@@ -95,7 +96,7 @@ def show_check(checked: Checked) -> None:
             )
         console.print(cells)
     for said in checked.notes[:NOTES]:
-        console.print(_text(said))
+        console.print(outside(said))
     if len(checked.notes) > NOTES:
         console.print(f"and {len(checked.notes) - NOTES} more notes; --json has all")
     runs = f" ({checked.runs:,} runs)" if checked.runs != checked.cases else ""
@@ -127,7 +128,7 @@ def show_score(scored: Scored) -> None:
     console.print(table)
     table = _table("surface, served by", "traffic>", "score>", "95 %>", "unweighted>", "cases>")
     for one in scored.surfaces:
-        table.add_row(_text(one.surface), percent(one.traffic_share), *_scores(one))
+        table.add_row(outside(one.surface), percent(one.traffic_share), *_scores(one))
         for of_model in one.slices:
             table.add_row(Text("  ").append_text(_served(of_model)), "", *_scores(of_model))
         table.add_section()
@@ -135,10 +136,10 @@ def show_score(scored: Scored) -> None:
     if scored.mixes:
         table = _table("under the mix", "score>", "95 %>", "of traffic>")
         for mix in scored.mixes:
-            table.add_row(_text(mix.mix), _number(mix.score), _interval(mix.score), percent(mix.covered))
+            table.add_row(outside(mix.mix), _number(mix.score), _interval(mix.score), percent(mix.covered))
         console.print(table)
     for said in _notes(scored):
-        console.print(_text(said))
+        console.print(outside(said))
 
 
 def _scores(of: SurfaceScore | Slice) -> tuple[str, str, str, str]:
@@ -146,7 +147,7 @@ def _scores(of: SurfaceScore | Slice) -> tuple[str, str, str, str]:
 
 
 def _served(one: Slice) -> Text:
-    return _text(one.name if one.served.kind == "model" else KINDS[one.served.kind])
+    return outside(one.name if one.served.kind == "model" else KINDS[one.served.kind])
 
 
 def _notes(scored: Scored) -> Iterator[str]:
@@ -210,11 +211,6 @@ def _interval(of: Estimate | None) -> str:
 
 def _between(start: float, end: float, requests: int) -> str:
     return f"{many(requests, 'request')}, {utc(start)} to {utc(end)}"
-
-
-def _text(text: str) -> Text:
-    """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
-    return Text(printable(text))
 
 
 def _table(*columns: str) -> Table:

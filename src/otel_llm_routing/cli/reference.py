@@ -15,10 +15,11 @@ from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
-from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, printable
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.files import replace
 from otel_llm_routing.cli.options import REFERENCE, moment
+from otel_llm_routing.cli.outside import outside
 from otel_llm_routing.cli.progress import progress
 from otel_llm_routing.policy.thresholds import FULL_DAYS
 
@@ -129,16 +130,16 @@ def show(
     console = Console()
     for act in reference.pins:
         period = f"{utc(act.start.timestamp())} to {utc(act.end.timestamp())}"
-        console.print(_text(f"pin {act.id}  {utc(act.at.timestamp())}  {period}  {act.source}"))
-        console.print(_text(f"       {act.reason}"))
+        console.print(outside(f"pin {act.id}  {utc(act.at.timestamp())}  {period}  {act.source}"))
+        console.print(outside(f"       {act.reason}"))
     table = _table("surface", "requested → served", "share", "wobbles by", "requests", "pin")
     for stream in reference.streams:
-        name = _text(stream.surface)
+        name = outside(stream.surface)
         for served, share in stream.shares.items():
             own = 100 * (share * (1 - share) / stream.concentration) ** 0.5
             table.add_row(
                 name,
-                _text(f"{stream.requested or NOT_SAID} → {served}"),
+                outside(f"{stream.requested or NOT_SAID} → {served}"),
                 f"{share:.1%}",
                 f"±{2 * own:.1f}",
                 str(round(share * stream.requests)),
@@ -150,7 +151,7 @@ def show(
     console.print(table)
     for stream in reference.retired:
         by = "" if stream.retired_by is None else f" by pin {stream.retired_by}"
-        console.print(_text(f"retired{by}: {stream.surface} / {stream.requested or NOT_SAID}"))
+        console.print(outside(f"retired{by}: {stream.surface} / {stream.requested or NOT_SAID}"))
 
 
 @app.command()
@@ -196,11 +197,11 @@ def _print(
 
     table = _table("surface", "requested → served", "reference", "now", "points", "normal", "")
     for change in changes:
-        name = _text(change.surface)
+        name = outside(change.surface)
         for served in change.served:
             table.add_row(
                 name,
-                _text(f"{change.requested or NOT_SAID} → {served.served}"),
+                outside(f"{change.requested or NOT_SAID} → {served.served}"),
                 ABSENT if served.reference is None else f"{served.reference:.1%}",
                 ABSENT if served.now is None else f"{served.now:.1%}",
                 "" if served.change is None else f"{served.change * 100:+.1f}",
@@ -215,7 +216,7 @@ def _print(
     console.print(f"{utc(start)} to {utc(end)}", highlight=False)
     console.print(table)
     for surface, requested in sorted(unknown):
-        console.print(_text(f"no reference: {surface} / {requested or NOT_SAID}"))
+        console.print(outside(f"no reference: {surface} / {requested or NOT_SAID}"))
 
 
 def _mark(served: ServedChange) -> str:
@@ -265,12 +266,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _stream(note: StreamNote) -> str:
-    return f"{_text(note.surface)} / {_text(note.requested or NOT_SAID)}"
-
-
-def _text(text: str) -> Text:
-    """Return ``text`` from outside as it may be printed: no markup, and nothing that a terminal would obey."""
-    return Text(printable(text))
+    return f"{outside(note.surface)} / {outside(note.requested or NOT_SAID)}"
 
 
 def _load(file: Path) -> Reference:

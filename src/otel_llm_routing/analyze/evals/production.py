@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from otel_llm_routing.analyze.sizes import BOUNDS
+from otel_llm_routing.analyze.sizes import grid
 from otel_llm_routing.models import KNOWN_MATCHES, canonical, match
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _add_sizes(
     for surface, found in rows.items():
         if (of := surfaces.get(surface)) is None or not any(one.requests > 0 for one in found):
             continue
-        of.bounds = _grid({one.bound for one in found}, everywhere)
+        of.bounds = grid({one.bound for one in found}, everywhere)
         counts = [0] * len(of.bounds)
         served: list[Counter[str]] = [Counter() for _ in of.bounds]
         for one in found:
@@ -225,17 +225,3 @@ def _is_known(one: SizeCount, confirmed: set[tuple[str, str, str]]) -> bool:
     return (one.surface, one.requested, one.served) in confirmed or match(
         one.requested, None, one.served
     ) in KNOWN_MATCHES
-
-
-def _grid(seen: set[float], everywhere: set[float]) -> tuple[float, ...]:
-    """Return the bounds that a surface was counted with, of which only those show that hold requests.
-
-    They are ours if they are among ours, and nobody in the source seems to count with fewer: that would leave a hole.
-    """
-    finite = sorted(bound for bound in seen if bound < math.inf)
-    known = {*BOUNDS}
-    if known.issuperset(finite):
-        ours = sorted(BOUNDS.index(bound) for bound in everywhere & known)
-        if not ours or ours == list(range(ours[0], ours[-1] + 1)):
-            return (*BOUNDS, math.inf)
-    return (*finite, math.inf)
