@@ -21,13 +21,16 @@ gen_ai_response_model="claude-sonnet-4-5-20250929",llm_routing_match="resolved",
 """
 
 
-def example(divide=1.0):
-    read = plan(loading.load(EXAMPLES / "policy.yaml"), reference.load(EXAMPLES / "reference.yaml"))
-    return [*rule_groups(read, divide=divide), *generic(divide)]
+def example():
+    return plan(loading.load(EXAMPLES / "policy.yaml"), reference.load(EXAMPLES / "reference.yaml"))
 
 
-def generic(divide):
-    return [{**group, "name": f"generic_{group['name']}"} for group in rule_groups(None, divide=divide)]
+@pytest.fixture(params=["policy", "generic"])
+def rules(request, tmp_path):
+    """The rules of the example, and those without a policy: each alone, because both record the same series."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(rule_file(rule_groups(example() if request.param == "policy" else None, divide=DIVIDE)))
+    return path
 
 
 class Application(components.Webhook):
@@ -60,9 +63,7 @@ def evaluated(groups):
     return groups and all(not group["lastEvaluation"].startswith("0001") for group in groups)
 
 
-def test_prometheus_2_42_evaluates_every_rule(tmp_path, application):
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(rule_file(example(DIVIDE)))
+def test_prometheus_2_42_evaluates_every_rule(tmp_path, rules, application):
     binary = components.debian_prometheus()
     with components.Prometheus(tmp_path, [rules], binary=binary, config=scraping(application)) as old:
         components.wait_for("evaluation of every group", lambda: evaluated(old.rules()))
@@ -78,9 +79,7 @@ def test_prometheus_2_42_loads_the_committed_files(tmp_path):
     assert {path.rpartition("/")[2] for path in loaded} == {path.name for path in rules}
 
 
-def test_vmalert_evaluates_every_rule(tmp_path, application):
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(rule_file(example(DIVIDE)))
+def test_vmalert_evaluates_every_rule(tmp_path, rules, application):
     store = components.Prometheus(tmp_path, config=scraping(application), flags=["--web.enable-remote-write-receiver"])
     with store, components.VMAlert(tmp_path, rules, store.url) as vmalert:
         components.wait_for("evaluation of every group", lambda: evaluated(vmalert.rules()))
