@@ -238,8 +238,15 @@ def test_the_hook_calls_the_command_with_the_files_it_reads():
 
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert hook["entry"] == "otel-llm-routing audit"
-    names = {"python": "a.py", "jupyter": "a.ipynb", "markdown": "a.md", "dotenv": ".env"}
-    assert all(format_of(names.get(kind, f"a.{kind}")) for kind in hook["types_or"])
+    read = (
+        "a.py a.pyw a.ipynb a.yaml a.yml a.toml a.json a.jsonc a.json5 a.ini a.cfg a.conf a.properties a.md a.mdx a.mdc"
+    )
+    settings = ".env .env.example .env.production .env-local .env_test .envrc a.env a.env.local env env.example"
+    others = "a.ts a.txt environment.sh a.envoy .env.d.ts .env.js README a.html my.env/a.txt"
+    for name in f"{read} {settings} {others}".split():
+        passed = re.search(hook["files"], f"b/{name}") and not re.search(hook["exclude"], name)
+        assert bool(passed) == (format_of(Path(name).name) is not None), name
+        assert bool(passed) == (name not in others.split()), name
 
 
 def test_single_files_say_nothing_of_waivers_they_do_not_need(audited):

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from otel_llm_routing.analyze.audit.mention import USES
+
 FOUND = {
     "yaml": ("a.yaml", "x: 1\nagent:\n  model: gpt-4o  # gpt-4\n", ["3: gpt-4o"]),
     "yaml, several documents": ("a.yml", "model: gpt-4o\n---\nmodel: gpt-5\n", ["1: gpt-4o", "3: gpt-5"]),
@@ -23,14 +25,43 @@ FOUND = {
         "env:\n  - name: OPENAI_MODEL\n    value: gpt-4o\n  - name: X\n    value: y\n",
         ["3: gpt-4o"],
     ),
+    "a default of Compose": (
+        "compose.yaml",
+        "environment:\n  - CHAT_MODEL=${CHAT_MODEL:-chat-prod}\nx: {A: '${LLM_MODEL:-o3}', B: '${PORT:-80}'}\n",
+        ["2: chat-prod", "3: o3"],
+    ),
+    "options of a command": ("pod.yaml", 'args: ["--model=o3", "--fallback-model", "opus", x]\n', ["1: o3", "1: opus"]),
+    "fallbacks of LiteLLM": (
+        "config.yaml",
+        "fallbacks: [{gpt-5: [gpt-4o, gpt-4.1]}]\ncontext_window_fallbacks: [{gpt-5: [gpt-4, gpt-4o-mini]}]\n",
+        ["1: gpt-4o", "1: gpt-4.1", "2: gpt-4", "2: gpt-4o-mini"],
+    ),
+    "Dify": (
+        "app.yml",
+        "model_config:\n  model:\n    mode: chat\n    name: house-chat\n    provider: langgenius/openai/openai\n",
+        ["4: house-chat"],
+    ),
+    "promptfoo": (
+        "promptfooconfig.yaml",
+        "providers:\n- openai:gpt-5\n- openai:chat:gpt-4o\n- id: anthropic:messages:claude-opus-4\n- azure:chat:prod\n",
+        ["2: openai:gpt-5", "3: openai:chat:gpt-4o", "4: anthropic:messages:claude-opus-4", "5: azure:chat:prod"],
+    ),
+    "tasks with a model each": ("a.yaml", "models: {chat: gpt-5, title: o3}\n", ["1: gpt-5", "1: o3"]),
     "json": ("a.json", '{\n "model": "gpt-4o"\n}', ["2: gpt-4o"]),
     "json with comments": ("a.jsonc", '{ // "gpt-4"\n /* "gpt-5" */ "model": "gpt-4o",\n}', ["2: gpt-4o"]),
     "json with escapes": ("a.json", '{"mod\\u0065l": "gpt\\u002d4o"}', ["1: gpt-4o"]),
     "toml": ("a.toml", '# model = "gpt-4"\n[llm]\nmodel = "gpt-4o" # "gpt-5"\n[[a]]\nmodel = \'gpt-5\'\n',
              ["3: gpt-4o", "5: gpt-5"]),
     "toml twice": ("a.toml", '[a]\nmodel = "gpt-4o"\n[b]\nmodel = "gpt-4o"\n', ["2: gpt-4o", "4: gpt-4o"]),
+    "toml beside a key of the name": (
+        "a.toml", '[prices]\n"gpt-4o" = 1\n[x."gpt-5"]\nmodel = "gpt-4o"\n[y]\nmodel = "gpt-5"\n',
+        ["4: gpt-4o", "6: gpt-5"],
+    ),
     "env": (".env", '# MODEL=gpt-4\nexport OPENAI_MODEL="gpt-4o" # x\nAZURE_OPENAI_DEPLOYMENT=chat-prod\nPORT=80\n',
             ["2: gpt-4o", "3: chat-prod"]),
+    "env with a list": (".env", "FALLBACK_MODELS=gpt-5,o3\n", ["1: gpt-5", "1: o3"]),
+    "env with a list in quotes": (".env", "X_MODELS='gpt-4o, gpt-4'\n", ["1: gpt-4o", "1: gpt-4"]),
+    "env of direnv": (".envrc", "export CHAT_MODEL=gpt-4o\n", ["1: gpt-4o"]),
     "env of a stage": (".env.production", "CHAT_MODEL=gpt-4o\n", ["1: gpt-4o"]),
     "ini": ("a.ini", "[llm]\nmodel = gpt-4o\n; model = gpt-4\n", ["2: gpt-4o"]),
     "a definition of an agent": (
@@ -49,7 +80,7 @@ FOUND = {
 def test_names_are_found_with_their_line(tree, name):
     file, text, expected = FOUND[name]
     said = tree.of(file, text)
-    assert said.found() == expected
+    assert [f"{f['line']}: {f['identifier']}" for f in said.document["findings"] if f["role"] in USES] == expected
     assert said.document["unreadable"] == []
 
 
@@ -61,6 +92,7 @@ NOTHING = {
     "a text": ("en.json", '{"help": "the model gpt-4o", "title": "model"}'),
     "a page about cars": ("car.md", "---\ntitle: Civic\nmodel: civic\n---\n"),
     "Markdown without a head": ("a.md", "model: gpt-4o\n---\nmodel: gpt-4o\n---\n"),
+    "a provider of a model": ("a.json", '{"tabAutocompleteModel": {"provider": "mistral", "title": "GPT-5"}}'),
     "a policy": ("p.yaml", "version: 1\nsurfaces: {a: {uses: {alias: gpt-4o}}}\n"),
     "what this program wrote": ("b.json", '{"schema": "otel-llm-routing/audit/v1", "model": "gpt-4o"}'),
 }
@@ -96,6 +128,32 @@ def test_a_notebook_is_read_cell_by_cell_with_the_lines_of_its_file(tree):
     assert said.found() == [f"{model}: gpt-4o", f"{ask}: gpt-5"]
     (broken,) = said.document["unreadable"]
     assert broken["line"] == at['"def broken(:"']
+
+
+def test_a_notebook_is_read_without_what_ipython_takes_for_itself(tree):
+    cells = [
+        {"cell_type": "code", "source": ["%%bash\n", "aider --model gpt-5"]},
+        {"cell_type": "code", "source": ["%%time\n", "f(model='gpt-4o')\n", "df?\n", "x = !ls\n"]},
+        {"cell_type": "code", "source": ["!pip install a \\\n", "  b\n", "f(model='gpt-4.1')"]},
+        {"cell_type": "code", "source": ["\n", "\n", "%matplotlib inline\n", "f(model='gpt-4')"]},
+    ]
+    text = json.dumps({"cells": cells}, indent=1)
+    said = tree.of("a.ipynb", text)
+    at = {line.strip().rstrip(","): number for number, line in enumerate(text.splitlines(), 1)}
+    lines = [at[f"\"f(model='{name}')\\n\""] for name in ("gpt-4o",)]
+    lines += [at[f"\"f(model='{name}')\""] for name in ("gpt-4.1", "gpt-4")]
+    assert [f["line"] for f in said.document["findings"]] == lines
+    assert said.document["unreadable"] == []
+
+
+def test_what_one_section_says_is_not_said_of_another(tree):
+    said = tree.of("a.ini", "[a]\nmodel = llama3\n[b]\nprovider = ollama\nmodel = llama3\n")
+    assert [f["provider"] for f in said.document["findings"]] == [None, "ollama"]
+
+
+def test_a_provider_is_known_before_a_colon_and_at_the_end_of_a_path(tree):
+    said = tree.of("a.yaml", "a: {provider: langgenius/openai/openai, model: gpt-5}\nb: {provider: 'openai:gpt-4.1'}\n")
+    assert [f["provider"] for f in said.document["findings"]] == ["openai", "openai"]
 
 
 BROKEN = {

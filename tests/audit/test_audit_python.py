@@ -48,6 +48,51 @@ USES = {
     "Claude Code's short name": ('ClaudeAgentOptions(model="sonnet")', "call", "alias"),
     "an open model": ('pipe(model="meta-llama/Llama-3.1-8B-Instruct")', "call", "unknown"),
     "a short name": ('def think(model="o3"): ...', "default", "alias"),
+    "a field in Annotated": (
+        'class C:\n    model: Annotated[str, Field(default="o3", description="gpt-5")]',
+        "default",
+        "alias",
+    ),
+    "a parameter's field in Annotated": (
+        'def ask(model: Annotated[str, Query(default="o3")]): ...',
+        "default",
+        "alias",
+    ),
+    "a default by its name": ('config("MODEL", default="o3")', "default", "alias"),
+    "a default of nothing else": ('os.getenv(key="MODEL", default="o3")', "default", "alias"),
+    "environs": ('env.str("MODEL", default="gpt-5")', "default", "alias"),
+    "a default of kwargs": ('model = kwargs.pop("model", "o3")', "default", "alias"),
+    "a text that is stripped": ('os.environ["LLM_MODEL"] = "gpt-5".strip()', "constant", "alias"),
+    "a member of an enumeration": (
+        'class M(str, Enum):\n    A = "gpt-5"\nc.messages.create(model=M.A.value, max_tokens=1)',
+        "constant",
+        "alias",
+    ),
+    "an item of a mapping": (
+        'MODELS = {"fast": "chat-prod"}\nc.messages.create(model=MODELS["fast"])',
+        "config",
+        "unknown",
+    ),
+    "one after the other": (
+        'for name in ("chat-prod",):\n    c.messages.create(model=name)',
+        "constant",
+        "unknown",
+    ),
+    "a list on the left": ('[model, heat] = ["o3", 0]', "constant", "alias"),
+    "a function that was imported": (
+        'from litellm import completion as ask\nask("chat-prod", messages=m)',
+        "call",
+        "unknown",
+    ),
+    "a call that is compared": ('ok = ask("x", model="chat-prod", messages=[]) == "yes"', "call", "unknown"),
+    "an option of a command": ('run(["claude", "--model", "opus"])', "call", "alias"),
+    "an option with its value": ('run(["claude", "--model=opus"])', "call", "alias"),
+    "a mapping of one model": ('x = {"model": {"provider": "openai", "name": "chat-prod"}}', "config", "unknown"),
+    "a task called title": ('MODELS = {"title": "gpt-5-nano"}', "config", "alias"),
+    "Ollama": ('ollama.generate("qwen", "x")', "call", "alias"),
+    "Replicate": ('replicate.run("meta/meta-llama-3-70b-instruct", input={})', "call", "alias"),
+    "the client of Hugging Face": ('InferenceClient("meta-llama/Llama-3.1-8B")', "call", "unknown"),
+    "promptfoo": ('x = ["azure:chat:my-deployment"]', "constant", "unknown"),
 }
 
 
@@ -74,6 +119,8 @@ NOTHING = {
     "a template": 'ask(model="{{ model }}", messages=[]); ask(model="${MODEL}", messages=[])',
     "a flag": 'os.getenv("CHAT_MODELS_ENABLED", "false"); f(use_model="true", temperature=1)',
     "a name that the program makes": "ask(model=f'{name}', messages=[]); ask(model=name, messages=[])",
+    "a name as people write it": 'search("GPT-4", k=2); title = "GPT-5"; label("Claude-3-Opus")',
+    "the short name of a provider": 'PROVIDERS = ["gpt-oss", "titan", "command"]',
     "what only looks like one": 'x = "gpt-researcher"; y = "codex-cli"; z = "grok-parser"; d = "backup.sql-20240101"',
 }
 
@@ -94,6 +141,7 @@ SPOKEN_OF = {
     "an example": ('Field(..., description="gpt-4o", examples=["gpt-4o"])', "comparison"),
     "a key with a number": ('LIMITS = {"gpt-4o": 128_000}', "comparison"),
     "any of some": ('any(n in model for n in ["gpt-4o", "gpt-4"])', "comparison"),
+    "compared after it was parsed": ('assert parse("gpt-4o").name == 1; ok = f("gpt-4o")["x"] > 1', "comparison"),
     "a type": ('def f(m: Literal["gpt-4o", "gpt-4"]): ...', "catalogue"),
     "an enumeration": ('class M(str, Enum):\n    A = "gpt-4o"', "catalogue"),
     "a table": ('LIMITS = {"gpt-4o": 1, "gpt-4": 2, "gpt-3.5-turbo": 3}', "catalogue"),
@@ -120,6 +168,28 @@ def test_agents_with_a_model_each_are_no_catalogue(tree):
     assert [f["role"] for f in said.document["findings"]] == ["config"] * 3
 
 
+def test_settings_with_a_key_each_are_no_catalogue_however_many_there_are(tree):
+    names = ("gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4.1", "o4-mini", "gpt-4o-mini")
+    settings = ", ".join(f'"{key}_MODEL": "{name}"' for key, name in zip("ABCDEF", names, strict=True))
+    said = tree.of("a.py", f'DEFAULTS = {{{settings}, "EMBEDDING": "openai:text-embedding-3-small"}}')
+    assert {f["role"] for f in said.document["findings"]} == {"config"}
+    assert len(said.document["findings"]) == 7
+    models = ", ".join(f'"{name}": {{"successor": "{name}-2024-05-13"}}' for name in names)
+    said = tree.of("b.py", f"PRICES = {{{models}}}")
+    assert not [f for f in said.document["findings"] if f["role"] == "config"]
+
+
+def test_fallbacks_are_asked_for_however_many_there_are(tree):
+    said = tree.of("a.py", 'Router(fallbacks=[{"gpt-5": ["gpt-5-mini", "gpt-4o", "gpt-4.1", "o4-mini", "gpt-4"]}])')
+    asked = [f["identifier"] for f in said.document["findings"] if f["role"] == "config"]
+    assert asked == ["gpt-5-mini", "gpt-4o", "gpt-4.1", "o4-mini", "gpt-4"]
+
+
+def test_names_with_commas_between_them_are_each_found(tree):
+    said = tree.of("a.py", 'MODELS = os.getenv("MODELS", "gpt-5,o3").split(",")\nmodel = "gpt-5, or so"')
+    assert said.found() == ["1: gpt-5", "1: o3"]
+
+
 def test_a_constant_tells_the_lines_in_which_a_call_asks_for_it(tree):
     said = tree.of(
         "a.py",
@@ -135,6 +205,17 @@ def test_a_constant_tells_the_lines_in_which_a_call_asks_for_it(tree):
     assert used == {"my-deployment": (1, [5]), "other-deployment": (3, [6]), "third-deployment": (4, [7])}
 
 
+def test_the_default_of_an_annotated_field_tells_them_too(tree):
+    said = tree.of(
+        "a.py",
+        "class A:\n"
+        "    model: Annotated[str, Field(default='my-deployment')]\n"
+        "    def ask(self):\n"
+        "        c.messages.create(model=self.model, max_tokens=1)\n",
+    )
+    assert [(f["line"], f["role"], f["used_at"]) for f in said.document["findings"]] == [(2, "default", [4])]
+
+
 def test_a_name_of_another_function_is_another_name(tree):
     said = tree.of(
         "a.py", "def f():\n    m = 'my-deployment'\ndef g():\n    c.messages.create(model=m, max_tokens=1)\n"
@@ -147,10 +228,14 @@ def test_a_name_put_together_at_run_time_is_reported_if_a_part_tells_what_it_is(
         "a.py",
         "c.messages.create(model=f'claude-{size}-4-5')\n"
         "litellm.completion('openai/' + name, messages=[])\n"
-        "c.messages.create(model=f'{prefix}-{size}')\n",
+        "c.messages.create(model=f'{prefix}-{size}')\n"
+        "litellm.completion(model='azure/{}'.format(name))\n"
+        "litellm.completion(model='azure/%s' % name)\n"
+        "litellm.completion(model='{}/{}'.format(a, b))\n",
     )
-    assert said.found(kind="unknown", rule="put together at run time") == ["1: claude-{}-4-5", "2: openai/{}"]
-    assert len(said.document["findings"]) == 2
+    found = ["1: claude-{}-4-5", "2: openai/{}", "4: azure/{}", "5: azure/{}"]
+    assert said.found(kind="unknown", rule="put together at run time") == found
+    assert len(said.document["findings"]) == len(found)
 
 
 def test_columns_are_counted_in_characters(tree):

@@ -116,6 +116,25 @@ def test_spellings_of_one_model_are_one_and_the_commonest_is_asked_for(store):
     assert any("the same model" in doubt for doubt in one["doubts"])
 
 
+def test_what_served_as_much_is_named(store):
+    store.write([asked(AUTO, SONNET, 200), asked(AUTO, HAIKU, 200)])
+    one = identifier(document("search", "--no-costs"), AUTO)
+    assert one["pin"] == HAIKU
+    assert f"`{SONNET}` serves as much of it: name the one that is wanted with --model." in one["doubts"]
+
+
+def test_the_unknown_rest_may_be_of_a_model_that_was_never_named(store):
+    store.write([asked(AUTO, SONNET, 200), asked(AUTO, "", 201)])
+    assert "another model may serve most" in identifier(document("search", "--no-costs"), AUTO)["doubts"][0]
+    store.write([asked(AUTO, SONNET, 100)])
+    assert "another model may serve most" not in identifier(document("search", "--no-costs"), AUTO)["doubts"][0]
+
+
+def test_one_request_is_one_request(store):
+    store.write([asked(AUTO, SONNET, 1)])
+    assert "which served 100.0% of 1 request\n" in pin("search", "--no-costs").stdout
+
+
 def test_a_request_by_another_spelling_belongs_to_the_identifier_of_the_policy(store):
     store.write([asked("openai/gpt-5-mini", MINI, 40)])
     found = document("search", "--no-costs")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
-from otel_llm_routing.analyze.wording import percent, points, printable
+from otel_llm_routing.analyze.wording import many, percent, points, printable
 from otel_llm_routing.cli.evals_options import Columns
 from otel_llm_routing.cli.evals_options import cases as read_cases
 from otel_llm_routing.cli.failure import fail, note
@@ -135,7 +135,7 @@ def _show(made: Proposal, diff: str, scored: bool) -> None:
     console = Console(highlight=False)
     for part in made.parts:
         if part.chosen is not None:
-            share = f"{percent(part.chosen.share)} of {part.known:,} requests"
+            share = f"{percent(part.chosen.share)} of {many(part.known, 'request')}"
             said = f"{made.surface}: {part.requested} ({part.kind}) -> {part.chosen.model}, which served {share}"
             console.print(Text(printable(said), style="bold"), soft_wrap=True)
     console.print(_mix(made, scored))

@@ -6,13 +6,19 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from otel_llm_routing.analyze.audit import formats, python
-from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table, Trouble
+from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table, Trouble, pieces
 from otel_llm_routing.analyze.audit.tree import Items, Leaf, Mapping, Node, UnreadableError
 from otel_llm_routing.analyze.audit.vocabulary import (
     EXAMPLES,
+    IDENTITIES,
     asks_a_model,
+    chooses,
+    describes_one,
+    flag,
+    holds_many,
     is_the_model,
     names_a_model,
+    names_something_else,
     offers,
     vocabulary,
 )
@@ -27,6 +33,8 @@ _FRONT_MATTER_BESIDE = frozenset({"name", "description", "tools", "mode", "allow
 _PROVIDERS = ("provider", "model_provider", "custom_llm_provider", "llm_provider", "api_type")
 _ADDRESSES = ("base_url", "api_base", "azure_endpoint", "endpoint", "url")
 _PAIR = re.compile(r"([A-Z][A-Z0-9_]{2,127})=(.+)")
+_VARIABLE = re.compile(r"\$\{(\w+):?-([^{}$]+)\}")
+"""What shells and Compose put for a variable that is not set."""
 _HOST = re.compile(r"https?://([^/\s]+)")
 
 
@@ -38,6 +46,8 @@ class _Around(NamedTuple):
     weight: int = BARE
     provider: str | None = None
     table: Table | None = None
+    entry: bool = False
+    """Whether it is one of a list."""
 
 
 class Reader:
@@ -61,11 +71,26 @@ class Reader:
             table = Table(around.table.number, "item") if around.table else self._new("item")
             if around.role == "config" and offers(around.key):
                 around = around._replace(role="catalogue")
-            for item in node.items:
-                inside = around._replace(table=table if isinstance(item, Leaf) else Table(table.number, "value"))
-                self._node(item, inside)
+            self._items(node, around, table)
         else:
             self._mapping(node, around)
+
+    def _items(self, node: Items, around: _Around, table: Table) -> None:
+        option = None
+        for item in node.items:
+            if not isinstance(item, Leaf):
+                self._node(item, around._replace(table=Table(table.number, "value"), entry=True))
+                option = None
+                continue
+            said = flag(item.text)
+            if option is not None and said is None:
+                self._leaf(item, self._behind(option, _Around(), asked=False, provider=None, table=table))
+            elif said is not None and said.value:
+                text = Leaf(said.value, item.line, item.column, item.end_column)
+                self._leaf(text, self._behind(said.name, _Around(), asked=False, provider=None, table=table))
+            else:
+                self._leaf(item, around._replace(table=table))
+            option = said.name if said is not None and not said.value else None
 
     def _new(self, slot: Literal["item", "value"]) -> Table:
         self._count += 1
@@ -80,17 +105,31 @@ class Reader:
         # In `name: OPENAI_MODEL, value: gpt-5` the name is the key.
         renamed = texts.get("name") if {"name", "value"} <= texts.keys() and len(keys) <= 3 else None  # noqa: PLR2004
         beside_a_model = any(names_a_model(key) for key in keys)
+        its_name = self._name_of_one(around, keys) if not beside_a_model else ""
+        itself = _Around(its_name, "config", NAMED, provider, Table(table.number, "value"))
+        if asked or not keys.isdisjoint(_PROVIDERS):
+            itself = itself._replace(weight=ASKED, table=None)
         for key, value in node.pairs:
             name = renamed if renamed and key.text == "value" else key.text
             if not names_a_model(name):
                 self._leaf(
                     key, _Around(around.key, "comparison", min(around.weight, NAMED), None, Table(table.number, "item"))
                 )
+            if its_name and name in IDENTITIES:
+                self._node(value, itself if name == its_name else _Around(name, "comparison"))
+                continue
             about = name in self._words.about_models and (isinstance(value, Leaf) or name in EXAMPLES)
+            about = about and (beside_a_model or around.entry or not holds_many(around.key))
             if about or (name in self._words.listing and beside_a_model):
                 self._node(value, _Around(name, "comparison"))
             else:
                 self._node(value, self._behind(name, around, asked, provider, table))
+
+    def _name_of_one(self, around: _Around, keys: set[str]) -> str:
+        """Return the key of the name, where a mapping describes one model, as in ``model: {name: ..., mode: chat}``."""
+        if around.entry or around.role != "config" or not describes_one(around.key):
+            return ""
+        return next((key for key in IDENTITIES if key in keys), "")
 
     def _behind(self, name: str, around: _Around, asked: bool, provider: str | None, table: Table) -> _Around:
         if around.role == "comparison":
@@ -99,8 +138,16 @@ class Reader:
             if (asked and is_the_model(name)) or asks_a_model(name):
                 return _Around(name, "config", ASKED, provider, None)
             return _Around(name, "config", NAMED, provider, Table(table.number, "value"))
-        weight = BARE if name in self._beside else min(around.weight, NAMED)
+        of_many = holds_many(around.key) and not around.entry
+        if name in self._beside or (names_something_else(name) and not of_many):
+            weight = BARE
+        else:
+            weight = min(around.weight, NAMED)
+            if "fallback" in around.key.lower():
+                name = around.key  # the keys there are what falls back
         listed = name in self._words.listing and around.table is not None and around.table.slot == "value"
+        if listed and chooses(around.key):
+            name, listed = around.key, False
         return _Around(name, "catalogue" if listed else "config", weight, provider, Table(table.number, "value"))
 
     def _provider(self, texts: dict[str, str], known: str | None) -> str | None:
@@ -115,11 +162,25 @@ class Reader:
     def _leaf(self, leaf: Leaf, around: _Around) -> None:
         text = leaf.text
         if (pair := _PAIR.fullmatch(text)) is not None and around.role == "config":
-            around = self._behind(pair[1], _Around(), False, None, Table(0, "value"))._replace(table=None)
+            around = self._behind(pair[1], _Around(), asked=False, provider=None, table=Table(0, "value"))
+            around = around._replace(table=None)
             text = pair[2]
-        if not 1 < len(text) <= MAX_TEXT or " " in text:
-            return
-        self.found.append(Mention(text, leaf.line, leaf.column, leaf.end_column, **around._asdict()))
+        if (variable := _VARIABLE.fullmatch(text)) is not None and around.role == "config":
+            if around.weight == BARE:
+                around = self._behind(variable[1], _Around(), asked=False, provider=None, table=Table(0, "value"))
+            around = around._replace(role="default", table=None)
+            text = variable[2]
+        texts = pieces(text) if around.weight > BARE else [text]
+        if len(texts) > 1:
+            around = around._replace(table=around.table or self._new("item"))
+            if offers(around.key):
+                around = around._replace(role="catalogue")
+        place = {field: value for field, value in around._asdict().items() if field != "entry"}
+        self.found += [
+            Mention(one, leaf.line, leaf.column, leaf.end_column, **place)
+            for one in texts
+            if 1 < len(one) <= MAX_TEXT and " " not in one
+        ]
 
 
 def _scan(text: str, read: Callable[[str], list[Node]], beside: frozenset[str] = frozenset()) -> Found:
@@ -174,7 +235,9 @@ def scan_markdown(text: str) -> Found:
     return ([], []) if head is None else _scan(head, formats.read_yaml, _FRONT_MATTER_BESIDE)
 
 
-_MAGIC = re.compile(r"^(?P<indent>\s*)[%!?].*$", re.MULTILINE)
+_MAGIC = re.compile(r"^(?P<indent>[ \t]*)(?P<magic>[%!?](?:.*\\\n)*.*|[\w.]+\?\??[ \t]*)$", re.MULTILINE)
+_OUTPUT = re.compile(r"^(?P<target>[ \t]*[\w, ]+=[ \t]*)(?P<magic>[%!](?:.*\\\n)*.*)$", re.MULTILINE)
+_OTHER_LANGUAGE = re.compile(r"\s*%%(?!(?:capture|prun|time|timeit)\b)\w+")
 
 
 def scan_notebook(text: str) -> Found:
@@ -187,13 +250,24 @@ def scan_notebook(text: str) -> Found:
     troubles: list[Trouble] = []
     for document in documents:
         for number, lines in enumerate(formats.cells(document), 1):
-            # A line that IPython takes for itself is left out, and keeps its place.
-            source = _MAGIC.sub(r"\g<indent>pass", "".join(line.text for line in lines))
-            mentions, wrong = python.scan_text(source)
+            source = "".join(line.text for line in lines)
+            if _OTHER_LANGUAGE.match(source):
+                continue
+            mentions, wrong = python.scan_text(_without_magic(source))
             at = [line.line for line in lines]
             found += [_moved(mention, at, number) for mention in mentions]
             troubles += [Trouble(_line(one.line, at), one.text) for one in wrong]
     return found, troubles
+
+
+def _without_magic(source: str) -> str:
+    """Return the source of a cell without what IPython takes for itself; every line keeps its place."""
+
+    def left(found: re.Match[str]) -> str:
+        kept = found["target"] + "None" if "target" in found.groupdict() else found["indent"] + "pass"
+        return kept + "\n" * found["magic"].count("\n")
+
+    return _MAGIC.sub(left, _OUTPUT.sub(left, source))
 
 
 _TABLES = 1_000_000

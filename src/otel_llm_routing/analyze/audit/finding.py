@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from otel_llm_routing.analyze.audit.identity import Identity, Knowledge, identify
 from otel_llm_routing.analyze.audit.mention import ASKED, BARE, USES, Mention, Role
+from otel_llm_routing.analyze.audit.vocabulary import chooses, names_a_model
 from otel_llm_routing.models import canonical
 
 if TYPE_CHECKING:
@@ -153,31 +154,60 @@ def findings(file: str, mentions: Sequence[Mention], known: Knowledge) -> list[F
 
 def _roles(judged: Sequence[tuple[Mention, Identity]]) -> list[Role]:
     """Return the role of every name: what stands in a table of many is listed, not asked for."""
-    items: dict[int, set[str]] = defaultdict(set)
-    names: dict[int, set[str]] = defaultdict(set)
+    tables = _Tables()
     for mention, _ in judged:
-        if (table := mention.table) is not None:
-            names[table.number].add(canonical(mention.text))
-            if table.slot == "item":
-                items[table.number].add(canonical(mention.text))
-    return [_role(mention, items, names) for mention, _ in judged]
+        tables.add(mention)
+    return [_role(mention, tables) for mention, _ in judged]
 
 
-def _role(mention: Mention, items: dict[int, set[str]], names: dict[int, set[str]]) -> Role:
+class _Tables:
+    """The different names in every table."""
+
+    def __init__(self) -> None:
+        self.items: dict[int, set[str]] = defaultdict(set)
+        """What are elements or keys."""
+        self.names: dict[int, set[str]] = defaultdict(set)
+        """All."""
+        self.behind: dict[tuple[int, str], set[str]] = defaultdict(set)
+        """What stands behind keys, by the key if it says that a model stands there."""
+
+    def add(self, mention: Mention) -> None:
+        """Count a name."""
+        if (table := mention.table) is None:
+            return
+        name = canonical(mention.text)
+        self.names[table.number].add(name)
+        if table.slot == "item":
+            self.items[table.number].add(name)
+        elif table.slot == "value":
+            self.behind[table.number, _own_key(mention)].add(name)
+
+
+def _own_key(mention: Mention) -> str:
+    return mention.key if names_a_model(mention.key) else ""
+
+
+def _role(mention: Mention, tables: _Tables) -> Role:
     table = mention.table
-    if table is None:
+    if table is None or mention.used_at:
         return mention.role
-    chosen = "default" in mention.key.lower() or "fallback" in mention.key.lower()
-    if table.slot == "item" and not chosen and len(items[table.number]) >= ITEMS_OF_A_CATALOGUE:
+    chosen = chooses(mention.key)
+    if table.slot == "item" and not chosen and len(tables.items[table.number]) >= ITEMS_OF_A_CATALOGUE:
         return "catalogue"
-    if mention.role == "comparison":
+    if mention.role == "comparison" or chosen:
         return mention.role
+    names = tables.names[table.number]
     if table.slot in ("item", "value"):
-        return "catalogue" if len(names[table.number]) >= NAMES_OF_A_CATALOGUE else mention.role
+        # FAST_MODEL beside SMART_MODEL are settings; entries that all have a key `model` are a table.
+        if table.slot == "value":
+            own = _own_key(mention)
+            names = tables.behind[table.number, own]
+            names = names if own else names | tables.items[table.number]
+        return "catalogue" if len(names) >= NAMES_OF_A_CATALOGUE else mention.role
     if mention.weight == ASKED:
         return mention.role
     most = NAMES_OF_A_CATALOGUE if table.slot == "class" else CONSTANTS_OF_A_CATALOGUE
-    return "catalogue" if mention.weight == BARE and len(names[table.number]) >= most else mention.role
+    return "catalogue" if mention.weight == BARE and len(names) >= most else mention.role
 
 
 def marked(finding: Finding, known: frozenset[tuple[str, str]]) -> Finding:

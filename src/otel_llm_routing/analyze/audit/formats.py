@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -148,16 +148,15 @@ def read_toml(text: str) -> list[Node]:
 class _Quoted:
     """Where a text stands in quotes, outside of comments."""
 
-    _TOKEN = re.compile(r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')|#[^\n]*""")
+    _TOKEN = re.compile(r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?P<key>[ \t]*[=.])?|#[^\n]*""")
 
     def __init__(self, text: str) -> None:
         self._lines = Lines(text)
         self._at: dict[str, list[tuple[int, int]]] = {}
         for found in self._TOKEN.finditer(text):
-            if found["text"]:
-                token = found[0]
+            if (token := found["text"]) and not found["key"] and text[found.start() - 1 : found.start()] != ".":
                 value = _unquoted(token) if token[0] == '"' else token[1:-1]
-                self._at.setdefault(value, []).append(found.span())
+                self._at.setdefault(value, []).append(found.span("text"))
         for places in self._at.values():
             places.reverse()
 
@@ -182,22 +181,30 @@ def _toml(value: Any, places: _Quoted, depth: int) -> Node:
 
 _SETTING = re.compile(
     r"""^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?["']?(?P<key>[A-Za-z_][\w.-]{0,127})["']?[ \t]*[=:][ \t]*"""
-    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s#;,]+)""",
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|(?:[^\s#;,]|,(?=[^\s#;,]))+)""",
     re.MULTILINE,
 )
 
 
+_SECTION = re.compile(r"^[ \t]*\[.*\][ \t]*(?:[#;].*)?$", re.MULTILINE)
+
+
 def read_settings(text: str) -> list[Node]:
-    """Return ``KEY=value`` and ``key: value``, line by line; other lines, and comments, are left out."""
+    """Return ``KEY=value`` and ``key: value``, a mapping for each section; other lines, and comments, are left out."""
     lines = Lines(text)
+    starts = [0, *(section.end() for section in _SECTION.finditer(text)), len(text)]
+    return [found for start, end in pairwise(starts) if (found := _settings(text, start, end, lines)).pairs]
+
+
+def _settings(text: str, start: int, end: int, lines: Lines) -> Mapping:
     found = Mapping()
-    for setting in _SETTING.finditer(text):
-        value, (start, end) = setting["value"], setting.span("value")
+    for setting in _SETTING.finditer(text, start, end):
+        value, place = setting["value"], setting.span("value")
         if value[0] in "\"'":
             value = value[1:-1]
         key = lines.leaf(setting["key"], *setting.span("key"))
-        found.pairs.append((key, lines.leaf(value, start, end)))
-    return [found] if found.pairs else []
+        found.pairs.append((key, lines.leaf(value, *place)))
+    return found
 
 
 # Markdown -------------------------------------------------------------------------------------------------------------

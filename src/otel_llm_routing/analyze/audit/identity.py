@@ -99,6 +99,8 @@ def _identified(text: str, weight: int, provider: str | None, known: Knowledge) 
         return None  # a plain word is a name only where its place says so
     said, rest = _split(text)
     found = classify(rest, provider or said)
+    if weight == BARE and found.rule is not None and "/" not in text and text[:1].isupper():
+        return None  # "GPT-4" is what people read; no rule is about names that are written so
     inherit = text.lower() in vocabulary().inherit
     if inherit and (weight == ASKED or (weight == NAMED and text.lower() == INHERIT)):
         return Identity(INHERIT, provider, "inherit", "")
@@ -112,7 +114,8 @@ def _identified(text: str, weight: int, provider: str | None, known: Knowledge) 
     if listed and (weight >= NAMED or _of_a_family(rest)):
         return _as(found, provider or said, "listed in genai-prices")
     if weight == BARE:
-        return _as(found, said, "provider before it") if said and _of_a_family(rest) else None
+        certain = said and (_of_a_family(rest) or _has_a_kind(text))
+        return _as(found, said, "provider before it") if certain else None
     if _of_a_family(rest) or _of_an_organisation(rest):
         return _as(found, provider or said, "name of a family")
     if said:
@@ -158,13 +161,20 @@ def _split(text: str) -> tuple[str | None, str]:
     words = vocabulary()
     head, colon, rest = text.partition(":")
     if colon and rest and (provider := words.colon_prefixes.get(head.lower())):
-        return provider, rest
+        return provider, rest.partition(":")[2] if _has_a_kind(text) else rest
     at = text.find("/")
     while at > 0:
         if (provider := words.slash_prefixes.get(text[: at + 1].lower())) and len(text) > at + 1:
             return provider, text
         at = text.find("/", at + 1)
     return None, text
+
+
+def _has_a_kind(text: str) -> bool:
+    """Return whether a text is written as ``azure:chat:my-deployment``, which nothing else is."""
+    head, kind, name = (*text.split(":", 2), "", "")[:3]
+    words = vocabulary()
+    return bool(name) and kind in words.kinds and head.lower() in words.colon_prefixes
 
 
 def name_of(identifier: str) -> str:

@@ -47,6 +47,12 @@ class Mention(NamedTuple):
     """Lines in which a constant is what a call asks."""
 
 
+def pieces(text: str) -> list[str]:
+    """Return the names in a text such as ``gpt-5,gpt-5-mini``; a sentence with commas has none."""
+    parts = [part.strip() for part in text.split(",")]
+    return [part for part in parts if part] if not any(" " in part for part in parts) else [text]
+
+
 class Trouble(NamedTuple):
     """What could not be read, or not as it was meant."""
 

@@ -11,7 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.audit.mention import ASKED, MAX_TEXT, NAMED, Mention, Role, Table, Trouble
-from otel_llm_routing.analyze.audit.python_expressions import NOWHERE, SPOKEN_OF, Asked, Expressions, Place, dotted
+from otel_llm_routing.analyze.audit.python_expressions import (
+    NOWHERE,
+    SPOKEN_OF,
+    Asked,
+    Expressions,
+    Place,
+    dotted,
+    item_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +85,10 @@ class _Statements(Expressions):
             ast.FunctionDef: self._function,
             ast.AsyncFunctionDef: self._function,
             ast.ClassDef: self._class,
+            ast.Import: self._import,
+            ast.ImportFrom: self._import,
+            ast.For: self._loop,
+            ast.AsyncFor: self._loop,
         }
         self._handlers |= {
             ast.NamedExpr: self._walrus,
@@ -98,6 +110,7 @@ class _Statements(Expressions):
             for index in at:
                 said = self.found[index]
                 self.found[index] = said._replace(
+                    role="constant" if said.role == "catalogue" else said.role,
                     weight=ASKED,
                     provider=said.provider or calls[0].place.provider,
                     call=said.call or next((call.place.call for call in calls if call.place.call), ""),
@@ -111,17 +124,18 @@ class _Statements(Expressions):
         """Note which texts ``name`` stands for, while ``visit`` finds them."""
         before = len(self.found)
         visit()
-        fresh = [
-            index
-            for index in range(before, len(self.found))
-            if self.found[index].role in ("constant", "default", "config") and self.found[index].key == name
-        ]
-        if not fresh or not name:
-            return
-        if not attribute:
-            self._defined.setdefault((self.scopes[0], name), []).extend(fresh)
-        if attribute or self._in_class:
-            self._attributes.setdefault(name, []).extend(fresh)
+        for index in range(before, len(self.found)) if name else ():
+            said = self.found[index]
+            if said.key == name and (said.role in ("constant", "default", "config") or self._in_enum):
+                key = name
+            elif said.role == "config":
+                key = item_of(name, said.key)
+            else:
+                continue
+            if not attribute:
+                self._defined.setdefault((self.scopes[0], key), []).append(index)
+            if attribute or self._in_class:
+                self._attributes.setdefault(key, []).append(index)
 
     def _bind(self, target: ast.expr, value: ast.expr, role: Role) -> None:
         name = _target_name(target)
@@ -149,7 +163,8 @@ class _Statements(Expressions):
         for target in node.targets:
             self._target(target)
         target, value = node.targets[0], node.value
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        lists = (ast.Tuple, ast.List)
+        if isinstance(target, lists) and isinstance(value, lists) and len(target.elts) == len(value.elts):
             for one, other in zip(target.elts, value.elts, strict=True):
                 self._bind(one, other, "constant")
         else:
@@ -157,9 +172,18 @@ class _Statements(Expressions):
 
     def _annotated(self, node: ast.AnnAssign) -> None:
         self._target(node.target)
-        self.visit(node.annotation, Place("catalogue"))
+        self._annotation(node.annotation, _target_name(node.target), attribute=not isinstance(node.target, ast.Name))
         if node.value is not None:
             self._bind(node.target, node.value, "default" if self._in_class else "constant")
+
+    def _loop(self, node: ast.For | ast.AsyncFor) -> None:
+        self._bind(node.target, node.iter, "constant")
+        for statement in (*node.body, *node.orelse):
+            self.visit(statement, NOWHERE)
+
+    def _annotation(self, node: ast.expr, name: str, *, attribute: bool = False) -> None:
+        """Read a type, in which ``Annotated[str, Field(default="gpt-5")]`` says what ``name`` stands for."""
+        self._define(name, partial(self.visit, node, Place("catalogue", name)), attribute=attribute)
 
     def _augmented(self, node: ast.AugAssign) -> None:
         self._bind(node.target, node.value, "constant")
@@ -168,6 +192,10 @@ class _Statements(Expressions):
         if isinstance(target, ast.Subscript):
             self.visit(target.value, NOWHERE)
             self.visit(target.slice, SPOKEN_OF)
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) and node.module else ""
+        self.imported |= {name.asname or name.name: f"{module}{name.name}" for name in node.names}
 
     def _return(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -207,7 +235,7 @@ class _Statements(Expressions):
                 self._define(argument.arg, partial(self.visit, default, where))
         for argument in (*positional, *args.kwonlyargs):
             if argument.annotation is not None:
-                self.visit(argument.annotation, Place("catalogue"))
+                self._annotation(argument.annotation, argument.arg)
 
     def _class(self, node: ast.ClassDef) -> None:
         for part in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table
+from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table, pieces
 from otel_llm_routing.analyze.audit.vocabulary import (
     EXAMPLES,
+    IDENTITIES,
     asks_a_model,
+    describes_one,
+    flag,
+    holds_many,
     is_the_model,
     names_a_model,
+    names_something_else,
     offers,
     vocabulary,
 )
@@ -28,6 +34,10 @@ _BASE_URLS = ("base_url", "api_base", "openai_api_base", "azure_endpoint", "endp
 _LONG_LINE = 2000
 """Characters; in longer lines with letters beyond ASCII, columns count bytes."""
 _HANDING_ON = frozenset({"str", "list", "tuple"})
+_SAME_TEXT = frozenset({"strip", "lstrip", "rstrip", "lower", "split"})
+"""Methods of a text that leave what it names: the place of the result is that of the text."""
+_FIELD_OF_FORMAT = re.compile(r"\{[^{}]*\}")
+_FIELD_OF_PERCENT = re.compile(r"%(?:\(\w*\))?[sdr]")
 _SETS = frozenset({"set", "frozenset"})
 _PROVIDERS = ("provider", "model_provider", "custom_llm_provider", "llm_provider")
 
@@ -71,6 +81,8 @@ class Expressions:
         self._tables = 0
         self.found: list[Mention] = []
         self.asked: list[Asked] = []
+        self.imported: dict[str, str] = {}
+        """What names that were imported stand for: ``completion`` for ``litellm.completion``."""
         self.scopes: tuple[int, ...] = (0,)
         """The functions and classes around, from the innermost outwards; 0 is the module."""
         self._handlers: dict[type[ast.AST], Callable[[Any, Place], None]] = {
@@ -117,14 +129,16 @@ class Expressions:
             self._note(node, node.value, place)
 
     def _note(self, node: ast.expr, text: str, place: Place, *, dynamic: bool = False) -> None:
-        if not 1 < len(text) <= MAX_TEXT or " " in text:
-            return
         column = self._column(node.lineno, node.col_offset)
         end = column + 1
         if node.end_lineno == node.lineno and node.end_col_offset is not None:
             end = self._column(node.lineno, node.end_col_offset)
-        at = (node.lineno, column, end)
-        self.found.append(Mention(text, *at, **place._asdict(), dynamic=dynamic))
+        texts = pieces(text) if place.weight > BARE and not dynamic else [text]
+        if len(texts) > 1:
+            place = self._inside(place)
+        for one in texts:
+            if 1 < len(one) <= MAX_TEXT and " " not in one:
+                self.found.append(Mention(one, node.lineno, column, end, **place._asdict(), dynamic=dynamic))
 
     def _column(self, line: int, offset: int) -> int:
         """Return a column in characters, of an offset in bytes."""
@@ -146,6 +160,10 @@ class Expressions:
             self._note(node, text, place, dynamic=True)
 
     def _operation(self, node: ast.BinOp, place: Place) -> None:
+        if isinstance(node.op, ast.Mod) and _known(node.left) != HOLE:
+            self._put_together(node, _FIELD_OF_PERCENT.sub(HOLE, _known(node.left)), place)
+            self.visit(node.right, NOWHERE)
+            return
         if not isinstance(node.op, ast.Add):
             self._children(node)
             return
@@ -172,9 +190,12 @@ class Expressions:
             self.asked.append(Asked(node.id, self.scopes, node.lineno, place))
 
     def _attribute(self, node: ast.Attribute, place: Place) -> None:
+        if node.attr == "value" and isinstance(node.value, ast.Attribute):
+            self.visit(node.value, place)  # of a member of an enumeration
+            return
         if place.weight == ASKED:
             self.asked.append(Asked(node.attr, (), node.lineno, place))
-        self.visit(node.value, NOWHERE)
+        self.visit(node.value, _around(place))
 
     def _inner(self, node: ast.Await | ast.Starred, place: Place) -> None:
         self.visit(node.value, place)
@@ -194,11 +215,22 @@ class Expressions:
     def _items(self, node: ast.List | ast.Tuple | ast.Set, place: Place) -> None:
         if isinstance(node, ast.Set):
             place = _of_a_set(place)
-        inside = place._replace(table=Table(self._table(place), "item"))
-        if inside.role != "comparison" and offers(place.key):
-            inside = inside._replace(role="catalogue")
+        inside = self._inside(place)
+        option = None
         for item in node.elts:
-            self.visit(item, inside)
+            said = flag(_known(item))
+            if option is not None and said is None:
+                self.visit(item, inside._replace(table=None).named(option))
+            elif said is not None and said.value:
+                self._note(item, said.value, inside._replace(table=None).named(said.name))
+            else:
+                self.visit(item, inside)
+            option = said.name if said is not None and not said.value else None
+
+    def _inside(self, place: Place) -> Place:
+        """Return the place of what is in a list at ``place``."""
+        inside = place._replace(table=Table(self._table(place), "item"))
+        return inside._replace(role="catalogue") if place.role != "comparison" and offers(place.key) else inside
 
     def _table(self, place: Place) -> int:
         """Return the number of the outermost list or mapping around a list or mapping at ``place``."""
@@ -216,6 +248,11 @@ class Expressions:
         beside_a_model = any(map(names_a_model, said))
         provider = self._provider_beside(said, place.provider)
         number = self._table(place)
+        is_one_of_many = place.table is not None and place.table.slot == "item"
+        its_name = self._name_of_one(place, said) if not beside_a_model and not is_one_of_many else ""
+        itself = Place("config", its_name, place.call, NAMED, provider, Table(number, "value"))
+        if asked or not said.keys().isdisjoint(_PROVIDERS):
+            itself = itself._replace(weight=ASKED, table=None)
         for key, value in pairs:
             if key is None:
                 self.visit(value, place._replace(key=""))
@@ -223,10 +260,20 @@ class Expressions:
             as_key = Place("comparison", place.key, "", min(place.weight, NAMED), None, Table(number, "item"))
             self.visit(key, as_key)
             name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-            if self._is_about(name, value) or (name in self._words.listing and beside_a_model):
+            if its_name and name in IDENTITIES:
+                self.visit(value, itself if name == its_name else SPOKEN_OF)
+                continue
+            about = self._is_about(name, value) and (beside_a_model or is_one_of_many or not holds_many(place.key))
+            if about or (name in self._words.listing and beside_a_model):
                 self.visit(value, SPOKEN_OF)
                 continue
             self.visit(value, self._behind(place, name, asked, provider)._replace(table=Table(number, "value")))
+
+    def _name_of_one(self, place: Place, said: Mapping[str, ast.expr]) -> str:
+        """Return the key of the name, where a mapping describes one model: ``model={"name": ..., "mode": "chat"}``."""
+        if place.role in ("comparison", "catalogue") or not describes_one(place.key):
+            return ""
+        return next((key for key in IDENTITIES if key in said), "")
 
     def _is_about(self, key: str, value: ast.expr) -> bool:
         """Return whether what stands behind ``key`` tells people about models."""
@@ -242,8 +289,10 @@ class Expressions:
             weight = ASKED if asked and is_the_model(name) else NAMED
         elif name in self._words.listing and place.table is not None and place.table.slot == "item":
             role = "catalogue"
-        elif name in self._words.beside:
+        elif name in self._words.beside or (names_something_else(name) and not holds_many(place.key)):
             weight = BARE
+        elif "fallback" in place.key.lower():
+            name = place.key  # the keys there are what falls back
         return Place(role, name or place.key, place.call, weight, provider)
 
     # What only speaks of texts ----------------------------------------------------------------------------------------
@@ -262,20 +311,32 @@ class Expressions:
                 self.visit(condition, SPOKEN_OF)
 
     def _subscript(self, node: ast.Subscript, place: Place) -> None:
-        self.visit(node.value, NOWHERE)
-        literal = dotted(node.value).rpartition(".")[2] == "Literal"
-        self.visit(node.slice, place._replace(role="catalogue") if literal else SPOKEN_OF)
+        self.visit(node.value, _around(place))
+        if place.weight == ASKED and (key := next(_texts([node.slice]), "")):
+            if isinstance(node.value, ast.Name):
+                self.asked.append(Asked(item_of(node.value.id, key), self.scopes, node.lineno, place))
+            elif isinstance(node.value, ast.Attribute):
+                self.asked.append(Asked(item_of(node.value.attr, key), (), node.lineno, place))
+        name = dotted(node.value).rpartition(".")[2]
+        if name == "Annotated" and isinstance(node.slice, ast.Tuple):
+            for part in node.slice.elts:
+                is_field = isinstance(part, ast.Call) and dotted(part.func).rpartition(".")[2] in self._words.fields
+                self.visit(part, place if is_field else SPOKEN_OF)
+            return
+        self.visit(node.slice, place._replace(role="catalogue") if name == "Literal" else SPOKEN_OF)
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
     def _call(self, node: ast.Call, place: Place) -> None:
         name = dotted(node.func)
         last = name.rpartition(".")[2]
-        if isinstance(node.func, ast.Attribute):
-            self.visit(node.func.value, NOWHERE)
+        if last == "format" and isinstance(node.func, ast.Attribute) and _known(node.func.value) != HOLE:
+            self._put_together(node, _FIELD_OF_FORMAT.sub(HOLE, _known(node.func.value)), place)
+        elif isinstance(node.func, ast.Attribute):
+            self.visit(node.func.value, place if last in _SAME_TEXT else _around(place))
         elif not isinstance(node.func, ast.Name):
             self.visit(node.func, NOWHERE)
-        if last in self._words.lookups and len(node.args) > 1:
+        if self._looks_up(node, name):
             self._lookup(node, place)
         elif last in self._words.fields:
             self._field(node, place, name)
@@ -283,24 +344,45 @@ class Expressions:
             self.visit(node.args[0], place)
         elif last in _SETS and len(node.args) == 1:
             self.visit(node.args[0], _of_a_set(place))
-        elif place.role == "comparison" or last in self._words.not_calls or last.endswith(("Error", "Exception")):
+        elif (
+            (place.role == "comparison" and not self._asks(node, name))
+            or last in self._words.not_calls
+            or last.endswith(("Error", "Exception"))
+        ):
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self.visit(argument, SPOKEN_OF)
         else:
             self._arguments(node, place, name)
 
+    def _asks(self, node: ast.Call, name: str) -> bool:
+        """Return whether a call certainly asks a model, wherever it stands."""
+        said = {keyword.arg for keyword in node.keywords if keyword.arg}
+        return self._known_call(name) is not None or not self._words.beside.isdisjoint(said)
+
+    def _known_call(self, name: str) -> Call | None:
+        head, dot, rest = name.partition(".")
+        return self._words.call(f"{self.imported.get(head, head)}{dot}{rest}")
+
+    def _looks_up(self, node: ast.Call, name: str) -> bool:
+        parts = name.split(".")
+        if parts[-1] not in self._words.lookups and ".".join(parts[-2:]) not in self._words.lookups:
+            return False
+        return len(node.args) > 1 or any(keyword.arg in self._words.default_keywords for keyword in node.keywords)
+
     def _lookup(self, node: ast.Call, place: Place) -> None:
         """Read ``environ.get("MODEL", "gpt-5")``: the last argument is what holds if nothing is said."""
-        *looked_up, fallback = node.args
+        defaults = [keyword.value for keyword in node.keywords if keyword.arg in self._words.default_keywords]
+        looked_up = [*node.args, *(keyword.value for keyword in node.keywords if keyword.value not in defaults)]
+        if not defaults:
+            defaults = [looked_up.pop(len(node.args) - 1)]
         for argument in looked_up:
             self.visit(argument, SPOKEN_OF)
         role: Role = place.role if place.role == "comparison" else "default"
         where = place._replace(role=role, table=None)
         if name := next(_texts(reversed(looked_up)), ""):
             where = where._replace(weight=ASKED, key=name) if asks_a_model(name) else where.named(name)
-        self.visit(fallback, where)
-        for keyword in node.keywords:
-            self.visit(keyword.value, where if keyword.arg in self._words.default_keywords else SPOKEN_OF)
+        for fallback in defaults:
+            self.visit(fallback, where)
 
     def _field(self, node: ast.Call, place: Place, name: str) -> None:
         """Read ``Field("gpt-5")`` and ``add_argument("--model", default="gpt-5")``."""
@@ -314,7 +396,7 @@ class Expressions:
 
     def _arguments(self, node: ast.Call, place: Place, name: str) -> None:
         said = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-        known = self._words.call(name)
+        known = self._known_call(name)
         asked = not self._words.beside.isdisjoint(said)
         provider = self._provider_beside(said, known.provider if known else None)
         beside_a_model = any(map(names_a_model, said))
@@ -339,6 +421,16 @@ class Expressions:
             return known  # wherever they are reached
         addresses = [beside[name] for name in _BASE_URLS if name in beside]
         return _provider_at(next(_texts(addresses), "")) if addresses else known
+
+
+def item_of(name: str, key: str) -> str:
+    """Return how what stands behind ``key`` of the mapping ``name`` is called."""
+    return f"{name}[{key}]"
+
+
+def _around(place: Place) -> Place:
+    """Return the place of what an expression at ``place`` is taken from."""
+    return SPOKEN_OF if place.role == "comparison" else NOWHERE
 
 
 def _of_a_set(place: Place) -> Place:

@@ -19,6 +19,11 @@ _LONGEST_KEY = 80
 EXAMPLES = frozenset({"enum", "example", "examples"})
 """Keys of which whatever stands below them asks for no model; other keys about models have a text beside them."""
 
+IDENTITIES = ("id", "name")
+"""Keys of which the first that is there names the model that a mapping describes."""
+_FLAG = re.compile(r"--?([A-Za-z][\w-]{0,79})(?:=(.*))?", re.DOTALL)
+_PLAIN = re.compile(r"[\w. -]+")
+
 
 class Call(NamedTuple):
     """A function that asks a model, or makes what does."""
@@ -43,6 +48,7 @@ class KeyWords(NamedTuple):
     """What the words of a name, such as that of an argument or a variable, say of what it holds."""
 
     words: frozenset[str]
+    one: frozenset[str]
     whole: frozenset[str]
     excluded: frozenset[str]
     asking: frozenset[str]
@@ -59,6 +65,7 @@ class Vocabulary:
     """Last name of a call -> the dotted names that end so, and the call."""
     about_models: frozenset[str]
     listing: frozenset[str]
+    choosing: tuple[str, ...]
     not_calls: frozenset[str]
     lookups: frozenset[str]
     fields: frozenset[str]
@@ -71,6 +78,8 @@ class Vocabulary:
     """What a file has in it that names a model; others need no parser."""
     organisations: frozenset[str]
     colon_prefixes: Mapping[str, str]
+    kinds: frozenset[str]
+    """What stands between such a prefix and the name, such as ``chat`` in ``openai:chat:gpt-5``."""
     slash_prefixes: Mapping[str, str]
 
     def call(self, dotted: str) -> Call | None:
@@ -82,8 +91,14 @@ class Vocabulary:
         return None
 
     def provider(self, said: str) -> str | None:
-        """Return the GenAI name of the provider that an argument or a setting names."""
-        return self.colon_prefixes.get(said.lower()) or provider_name(said)
+        """Return the GenAI name of the provider that an argument or a setting names.
+
+        It may stand before a colon, with the model, or at the end of a path of plug-ins.
+        """
+        head = said.strip().lower().partition(":")[0].rpartition("/")[2]
+        if known := self.colon_prefixes.get(head):
+            return known
+        return provider_name(said) if _PLAIN.fullmatch(said) else None
 
 
 @lru_cache(maxsize=1)
@@ -96,6 +111,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(
         keys=KeyWords(
             words=frozenset(keys["words"]),
+            one=frozenset(keys["one"]),
             whole=frozenset(keys["whole"]),
             excluded=frozenset(keys["not"]),
             asking=frozenset(keys["asking"]),
@@ -105,6 +121,7 @@ def vocabulary() -> Vocabulary:
         calls=_calls(data["calls"]["entries"]),
         about_models=frozenset(data["about_models"]["keys"]),
         listing=frozenset(data["listing"]["keys"]),
+        choosing=tuple(data["choosing"]["words"]),
         not_calls=frozenset(data["not_calls"]["names"]),
         lookups=frozenset(data["defaults"]["lookups"]),
         fields=frozenset(data["defaults"]["fields"]),
@@ -123,6 +140,7 @@ def vocabulary() -> Vocabulary:
         telling=re.compile("|".join([*map(re.escape, data["telling"]["words"]), families]).encode(), re.IGNORECASE),
         organisations=frozenset(data["families"]["organisations"]["names"]),
         colon_prefixes=data["prefixes"]["names"],
+        kinds=frozenset(data["prefixes"]["kinds"]),
         slash_prefixes={
             prefix: provider["name"] for provider in known["providers"] for prefix in provider.get("prefixes", ())
         },
@@ -163,6 +181,12 @@ def offers(key: str) -> bool:
 
 
 @lru_cache(maxsize=_NAMES)
+def chooses(key: str) -> bool:
+    """Return whether a name is that of what is asked, however many stand there, as ``default_fallbacks`` is."""
+    return any(word in key.lower() for word in vocabulary().choosing)
+
+
+@lru_cache(maxsize=_NAMES)
 def is_the_model(key: str) -> bool:
     """Return whether a name is that of the model itself, as ``model_name`` is and ``model_armor`` is not."""
     parts = _parts(key)
@@ -178,6 +202,40 @@ def asks_a_model(key: str) -> bool:
     if known.asking.isdisjoint(parts) or not known.excluded.isdisjoint(parts) or parts[-1] not in known.last:
         return False
     return "deployment" in parts or not known.words.isdisjoint(parts)
+
+
+@lru_cache(maxsize=_NAMES)
+def names_something_else(key: str) -> bool:
+    """Return whether a name says what it holds and that it is no model, as ``provider`` does."""
+    return not vocabulary().keys.excluded.isdisjoint(_parts(key[:_LONGEST_KEY]))
+
+
+@lru_cache(maxsize=_NAMES)
+def describes_one(key: str) -> bool:
+    """Return whether a mapping behind this name describes one model, as that behind ``model`` does."""
+    return names_a_model(key) and _parts(key)[-1] in vocabulary().keys.one
+
+
+@lru_cache(maxsize=_NAMES)
+def holds_many(key: str) -> bool:
+    """Return whether a mapping behind this name holds models, each behind what it is for, as ``MODELS`` does."""
+    return names_a_model(key) and not describes_one(key)
+
+
+class Flag(NamedTuple):
+    """An option of a command that asks for a model."""
+
+    name: str
+    value: str
+    """Empty where the next argument is it."""
+
+
+def flag(text: str) -> Flag | None:
+    """Return what ``--model`` or ``--model=gpt-5`` says among the arguments of a command; None if it is no such."""
+    found = _FLAG.fullmatch(text) if text.startswith("-") else None
+    if found is None or not names_a_model(found[1]):
+        return None
+    return Flag(found[1].replace("-", "_"), found[2] or "")
 
 
 def _parts(key: str) -> list[str]:

@@ -28,7 +28,7 @@ _FORMATS = {
     ".json": "json", ".jsonc": "json", ".json5": "json", ".env": "settings", ".ini": "settings", ".cfg": "settings",
     ".conf": "settings", ".properties": "settings", ".md": "markdown", ".mdx": "markdown", ".mdc": "markdown",
 }  # fmt: skip
-_ENV = re.compile(r"\.?env(?:\..+)?|.+\.env(?:\..+)?", re.IGNORECASE)
+_ENV = re.compile(r"\.?env(?:\..+)?|\.env(?:[-_].+|rc)|.+\.env(?:\..+)?", re.IGNORECASE)
 
 
 class File(NamedTuple):

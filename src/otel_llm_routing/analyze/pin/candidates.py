@@ -181,13 +181,16 @@ def _doubts(of: Requested, seen: Sequence[Candidate], chosen: Candidate) -> Iter
     second = next((one for one in seen if one is not chosen), None)
     if unknown:
         said = f"Of {percent(unknown / of.requests)} of its requests the served model is not known"
-        if second is not None and chosen.requests > second.requests and unknown > chosen.requests - second.requests:
+        next_most = second.requests if second is not None else 0
+        if chosen.requests > next_most and unknown > chosen.requests - next_most:
             said += f": more than {quoted(chosen.model)} is ahead by, so another model may serve most"
         yield f"{said}."
     if of.known < FEW:
         yield f"It had {many(of.known, 'request')} with a known served model: few to go by."
     if second is not None and second.requests > chosen.requests:
         yield f"{quoted(second.model)} serves more of it: {percent(second.share)}."
+    elif second is not None and second.requests == chosen.requests:
+        yield f"{quoted(second.model)} serves as much of it: name the one that is wanted with --model."
     if (how := ASKED_OTHERWISE.get(chosen.provider)) is not None:
         yield f"{quoted(chosen.provider)} {how}."
     if chosen.spellings:
