@@ -13,8 +13,10 @@ from overhead.workloads import CHUNKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CALLS = {"chat": 32, "messages": 32, "chunks": CHUNKS}
+CALLS = {"chat": 32, "messages": 32, "chunks": CHUNKS, "handed": 32}
 """Of chat as many as a batch of the queue in which finished calls wait, so that each has its share of its work."""
+SERIES = ("llm_routing.surface", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model")
+"""The attributes of the histograms."""
 WARM = {"chat": 64, "messages": 64}
 
 
@@ -45,8 +47,51 @@ def main() -> None:
             _drain(items)
     LLMRoutingInstrumentor().uninstrument()
     count("bare exporting", "chat", "messages")
+    hand_over = _handing_over(found["chat"])
+    hand_over(WARM["chat"])
+    with _counted(callgrind, "sdk exporting handed"):
+        hand_over(CALLS["handed"])
     instrumentations.floor()
     count("floor exporting", "chat", "messages")
+
+
+def _handing_over(chat: Any) -> Any:
+    """Return what does nothing but hand a chat call's span, and its two histograms, to the OpenTelemetry SDK."""
+    from opentelemetry import metrics, trace  # noqa: PLC0415
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider  # noqa: PLC0415
+
+    from otel_llm_routing import LLMRoutingInstrumentor  # noqa: PLC0415
+
+    seen: list[dict[str, Any]] = []
+
+    class Seen(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
+            seen.append(dict(span.attributes))
+
+        def on_end(self, span: Any) -> None:
+            seen.append(dict(span.attributes))
+
+    provider = TracerProvider()
+    provider.add_span_processor(Seen())
+    LLMRoutingInstrumentor().instrument(tracer_provider=provider)
+    chat(1)
+    LLMRoutingInstrumentor().uninstrument()
+    started, ended = seen
+    later = {name: value for name, value in ended.items() if name not in started}
+    series = {name: ended[name] for name in SERIES}
+    meter = metrics.get_meter("handing over")
+    size, duration = meter.create_histogram("size"), meter.create_histogram("duration")
+    tracer = TracerProvider().get_tracer("handing over")
+
+    def hand_over(calls: int) -> None:
+        for _ in range(calls):
+            span = tracer.start_span("chat gpt-5", kind=trace.SpanKind.CLIENT, attributes=started)
+            span.set_attributes(later)
+            span.end()
+            size.record(441, series)
+            duration.record(0.5, series, context=trace.set_span_in_context(span))
+
+    return hand_over
 
 
 def _unobserved(parsed: list[Any]) -> Iterator[Any]:

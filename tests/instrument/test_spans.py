@@ -86,6 +86,16 @@ def test_a_framework_span_that_is_not_current_is_that_calls_span_too(telemetry, 
     assert telemetry.one()["gen_ai.response.model"] == driver.served
 
 
+def test_a_framework_span_that_was_dropped_without_an_end_is_not_the_next_calls_span(telemetry, tracer, provider):
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.provider.name": "openai"}
+    tracer.start_span("chat gpt-5", attributes=attributes)  # nobody holds it, nobody will end it
+    driver = OpenAIChat(provider.url)
+    driver.client.chat.completions.create(**driver.arguments())
+    [span] = telemetry.exporter.get_finished_spans()
+    assert span.instrumentation_scope.name == "otel_llm_routing"
+    assert len(telemetry.counted()) == 1
+
+
 def test_the_second_call_inside_one_framework_span_has_a_span_of_its_own(telemetry, tracer, provider):
     driver = OpenAIChat(provider.url)
     with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):

@@ -193,7 +193,6 @@ class Call:
 
     def __init__(self, tracker: Tracker, request: CallRequest, context: Context) -> None:
         self._tracker = tracker
-        outside = context
         self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
         self._first: float | None = None
         self._forks = forks
@@ -235,10 +234,9 @@ class Call:
             self._pending = request.native_span or request.late_span
             processor.expect_late(self if request.late_span else None)
             self._owned = not self._pending
-        if self._owned:
-            context = self._open_span(context, now)
-        self.context = Context({**context, CALL: self})
-        self.outside = outside
+        opened = self._owned and self._open_span(context, now)
+        self.context = Context({**context, _SPAN: self.span, CALL: self} if opened else {**context, CALL: self})
+        self.outside = context
         """The context around the call, for what the SDK does there that is no part of it."""
 
     # What an adapter reports ------------------------------------------------------------------------------------
@@ -295,8 +293,8 @@ class Call:
 
     # The span ----------------------------------------------------------------------------------------------------
 
-    def _open_span(self, context: Context, now: float) -> Context:
-        """Open the call's own span, and return ``context`` with it as the current one."""
+    def _open_span(self, context: Context, now: float) -> bool:
+        """Open the call's own span beneath ``context``; false where that fails."""
         request = self.request
         name = f"{request.operation} {request.model}" if request.model else request.operation
         start = None if request.since is None else time.time_ns() - int((now - self._began) * 1e9)
@@ -306,8 +304,8 @@ class Call:
             )
         except Exception:  # noqa: BLE001  (a sampler or a span processor of the application's)
             swallowed("open a span")
-            return context
-        return Context({**context, _SPAN: self.span})
+            return False
+        return True
 
     def adopt(self, span: Span) -> None:
         """Take over a span that was opened for this call, unless the call has one."""

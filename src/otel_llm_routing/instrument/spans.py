@@ -106,7 +106,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         self.adapted_scopes: set[str] = set()
         """Scopes of spans that an SDK opens itself for calls that its adapter counts, if only after they have ended."""
         self._attached: WeakSet[Any] = WeakSet()
-        self._roots: dict[int, SDKSpan] = {}
+        self._roots: dict[int, SDKSpan | ref[SDKSpan]] = {}
+        """Of each open span its local root; of one that is its own, a reference that does not keep it."""
         self._started: deque[_Started] = deque(maxlen=MAX_CALLS)
         self._nodes: dict[int, _Node] = {}
 
@@ -155,7 +156,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         context = span.get_span_context()
         if not context.is_valid:
             return None
-        root = self._roots.get(context.span_id)
+        root = self._root(context.span_id)
         if root is not None:
             return root
         # A task that outlives its request still has the request's span as its current span, ended but readable.
@@ -202,6 +203,10 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     # The rest ----------------------------------------------------------------------------------------------------
 
+    def _root(self, span_id: int) -> SDKSpan | None:
+        root = self._roots.get(span_id)
+        return root() if type(root) is ref else cast("SDKSpan | None", root)
+
     def _on_start(self, span: SDKSpan, parent_context: Context | None) -> None:
         own = span.get_span_context().span_id
         parent = span.parent
@@ -209,8 +214,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             _forget_oldest(self._roots)
         # A request served, or a message taken, is a piece of work of its own even where its sender is in this process.
         if parent is None or parent.is_remote or span.kind in (SpanKind.SERVER, SpanKind.CONSUMER):
-            self._roots[own] = span
-        elif (root := self._roots.get(parent.span_id)) is not None:
+            self._roots[own] = ref(span)
+        elif (root := self._root(parent.span_id)) is not None:
             self._roots[own] = root
         scope = span.instrumentation_scope
         name = scope.name if scope is not None else ""
@@ -226,7 +231,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         outer = _innermost.get()
         while outer is not None and outer.live() is None:
             outer = outer.outer
-        node = _Node(span, outer, _work(self._roots.get(own)))
+        node = _Node(span, outer, _work(self._root(own)))
         node.suppressed = suppressed(context)
         call = cast("Call | None", context.get(CALL))
         if call is None or call.ended:

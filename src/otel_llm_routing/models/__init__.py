@@ -13,6 +13,7 @@ from otel_llm_routing.models.matching import (
     SUBSTITUTED,
     UNCONFIRMED,
     UNREPORTED,
+    forget,
     match,
 )
 from otel_llm_routing.models.rules import (
@@ -23,7 +24,6 @@ from otel_llm_routing.models.rules import (
     RulesError,
     builtin_rules,
     classify,
-    forget,
     kind_of,
     load_rules,
 )

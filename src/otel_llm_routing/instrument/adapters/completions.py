@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument.adapters.fields import characters, count, field, first, members, text
+from otel_llm_routing.instrument.adapters.fields import characters, count, field, members, text
 from otel_llm_routing.instrument.adapters.stainless import Endpoint
 from otel_llm_routing.instrument.adapters.traces import read_traces
 
@@ -37,7 +37,7 @@ def read_completion(call: Call, body: Any) -> None:
             pass  # it may say something all the same
     model, usage = fields.get("model"), fields.get("usage")
     choices: Any = fields.get("choices")
-    choice = first(choices)
+    choice = choices[0] if type(choices) is list and choices else None
     if model is None:
         model = field(body, "model")  # sent, though the SDK's type of a chunk lacks it: together's completions
     if model != call.body_model or usage is not None:
@@ -87,7 +87,7 @@ _ONCE = (
 def _once_per_answer(call: Call, body: Any) -> None:
     fields, details = members(body), call.details
     for attribute, name in _ONCE:
-        if (value := text(fields.get(name))) is not None:
+        if (value := fields.get(name)) is not None and (value := text(value)) is not None:
             details[attribute] = value
 
 
@@ -111,15 +111,16 @@ _RESPONSE_USAGE = (
 def _usage(call: Call, usage: Any, names: tuple[str, str, tuple[str, str], str, str]) -> None:
     read, written, read_details, hits, written_details = names
     fields, details = members(usage), call.details
-    if tokens := count(fields.get(read)):
+    if (tokens := fields.get(read)) and (tokens := count(tokens)):
         call.input_tokens = details[semconv.INPUT_TOKENS] = tokens
-    if tokens := count(fields.get(written)):
+    if (tokens := fields.get(written)) and (tokens := count(tokens)):
         call.output_tokens = details[semconv.OUTPUT_TOKENS] = tokens
     parts = fields.get(read_details[0]) or fields.get(read_details[1])
-    if cached := count(field(parts, "cached_tokens")) or count(fields.get(hits)):
-        details[semconv.CACHE_READ_TOKENS] = cached
-    if reasoning := count(field(fields.get(written_details), "reasoning_tokens")):
-        details[semconv.REASONING_TOKENS] = reasoning
+    if (tokens := (parts and field(parts, "cached_tokens")) or fields.get(hits)) and (tokens := count(tokens)):
+        details[semconv.CACHE_READ_TOKENS] = tokens
+    parts = fields.get(written_details)
+    if parts and (tokens := field(parts, "reasoning_tokens")) and (tokens := count(tokens)):
+        details[semconv.REASONING_TOKENS] = tokens
 
 
 def chat_size(body: dict[str, Any]) -> int:

@@ -73,7 +73,10 @@ def characters(value: Any, depth: int = 0) -> int:
     total = 0  # in loops: this is done in every call, and a comprehension is a function
     if type(value) is list or type(value) is tuple:
         for item in value:
-            total += characters(item, depth + 1)
+            if type(item) is dict and type(said := item.get("content")) is str and _BESIDE.isdisjoint(item):
+                total += len(said)  # a message as most are
+            else:
+                total += characters(item, depth + 1)
         return total
     if type(value) is not dict:
         if not hasattr(type(value), "__pydantic_validator__"):
@@ -87,3 +90,4 @@ def characters(value: Any, depth: int = 0) -> int:
 
 
 _TEXT = ("content", "text", "input", "output", "refusal")
+_BESIDE = frozenset(_TEXT) - {"content"}

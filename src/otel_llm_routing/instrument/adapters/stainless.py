@@ -99,9 +99,10 @@ class StainlessAdapter(Adapter):
             return
         if not self.hook_streams(getattr(sdk, "_streaming", None)):
             return
-        for client, request in ((base.SyncAPIClient, self._request), (base.AsyncAPIClient, self._request_async)):
-            self._wrap_request(client, request)
-            self._wrap_if_there(client, "_process_response", self._process_response)
+        for client, observed in ((base.SyncAPIClient, self._observed), (base.AsyncAPIClient, self._observed_async)):
+            self._replace_request(client, observed)
+            if "_process_response" in client.__dict__:
+                self.replace(client, "_process_response", self._seeing)
 
     def hook_streams(self, streaming: Any) -> bool:
         """Hook the two stream classes of the module ``streaming``; false, and logged, where they are missing."""
@@ -121,10 +122,10 @@ class StainlessAdapter(Adapter):
         if name in owner.__dict__:
             self.wrap(owner, name, wrapper)
 
-    def _wrap_request(self, base: type, wrapper: Callable[..., Any]) -> None:
-        """Wrap ``base.request`` itself, also where others have put a wrapper of it onto a subclass before."""
+    def _replace_request(self, base: type, observed: Callable[[Any], Any]) -> None:
+        """Replace ``base.request`` itself, also where others have put a wrapper of it onto a subclass before."""
         original = base.__dict__.get("request")
-        if not self.wrap(base, "request", wrapper):
+        if not self.replace(base, "request", observed):
             return
         ours = base.__dict__["request"]
         for subclass in _subclasses(base):
@@ -197,17 +198,27 @@ class StainlessAdapter(Adapter):
 
     # The hooks ---------------------------------------------------------------------------------------------------
 
-    def _request(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call, args, kwargs = self._guarded_begin(instance, args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        return self.finish(_finish, call, run(call, wrapped, args, kwargs))
+    def _observed(self, original: Any) -> Any:
+        """Return what stands in the place of ``SyncAPIClient.request``."""
 
-    async def _request_async(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call, args, kwargs = self._guarded_begin(instance, args, kwargs)
-        if call is None:
-            return await wrapped(*args, **kwargs)
-        return self.finish(_finish, call, await run_async(call, wrapped, args, kwargs))
+        def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call, args, kwargs = self._guarded_begin(client, args, kwargs)
+            if call is None:
+                return original(client, *args, **kwargs)
+            return self.finish(_finish, call, run(call, original, (client, *args), kwargs))
+
+        return request
+
+    def _observed_async(self, original: Any) -> Any:
+        """Return what stands in the place of ``AsyncAPIClient.request``."""
+
+        async def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call, args, kwargs = self._guarded_begin(client, args, kwargs)
+            if call is None:
+                return await original(client, *args, **kwargs)
+            return self.finish(_finish, call, await run_async(call, original, (client, *args), kwargs))
+
+        return request
 
     def _guarded_begin(
         self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -224,15 +235,20 @@ class StainlessAdapter(Adapter):
             return None, args, kwargs
         return call, args, kwargs
 
-    def _process_response(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002
-        call = self._see_response(kwargs.get("response"))
-        result = wrapped(*args, **kwargs)
-        if call is not None and call.request.native_span:
-            # The SDK ends its span before it hands the result over.
-            if inspect.isawaitable(result):
-                return self._read_awaited(call, result)
-            self._read_now(call, result)
-        return result
+    def _seeing(self, original: Any) -> Any:
+        """Return what stands in the place of ``_process_response`` of either client."""
+
+        def _process_response(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = self._see_response(kwargs.get("response"))
+            result = original(client, *args, **kwargs)
+            if call is not None and call.request.native_span:
+                # The SDK ends its span before it hands the result over.
+                if inspect.isawaitable(result):
+                    return self._read_awaited(call, result)
+                self._read_now(call, result)
+            return result
+
+        return _process_response
 
     async def _read_awaited(self, call: Call, pending: Any) -> Any:
         result = await pending
