@@ -147,6 +147,7 @@ def test_check_of_one_surface_looks_at_no_other(evaluated, run):
         (["score", "cases.jsonl", "--mix", "autocomplete"], "'autocomplete' is no part of a mix"),
         (["score", "cases.jsonl", "--mix", "autocomplete:gpt=140%"], "'gpt=140%' is no part of a mix"),
         (["score", "cases.jsonl", "--mix", "autocomplete:=4%"], "'=4%' is no part of a mix"),
+        (["score", "cases.jsonl", "--mix", "autocomplete:gpt=40%,gpt=50%"], "'gpt' a second time"),
         (["score", "cases.jsonl", "--mix", "nowhere:gpt=40%"], "the surface 'nowhere' has no requests"),
         (["score", "cases.jsonl", "--mix", "mix.json"], "mix.json: cannot be read (No such file or directory)"),
         (["score", "cases.jsonl", "--mix", "broken.json"], "broken.json:2: not JSON"),

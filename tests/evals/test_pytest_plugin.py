@@ -444,6 +444,20 @@ AGAIN = """
                 item.ihook.pytest_runtest_logreport(report=report)
         return True
 """
+WITHIN_ITS_CALL = """
+    import pytest
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(item, call):
+        # As pytest-retry does: between the report of the call and that of the tear-down, of which it makes none.
+        report = (yield).get_result()
+        while call.when == "call" and report.outcome != "passed":
+            item.ihook.pytest_runtest_teardown(item=item, nextitem=None)
+            item._initrequest()
+            item.ihook.pytest_runtest_setup(item=item)
+            again = pytest.CallInfo.from_call(lambda: item.ihook.pytest_runtest_call(item=item), when="call")
+            report.outcome = "failed" if again.excinfo else "passed"
+"""
 FLAKY = """
     import pytest
 
@@ -456,15 +470,49 @@ FLAKY = """
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_test_that_is_run_again_is_a_case_of_several_runs(run, workers):
-    run({"conftest.py": AGAIN, "test_flaky.py": FLAKY}, "--llm-routing", "-n", workers)
+@pytest.mark.parametrize(("conftest", "workers"), [(AGAIN, "0"), (AGAIN, "1"), (WITHIN_ITS_CALL, "0")])
+def test_a_test_that_is_run_again_is_a_case_of_several_runs(run, conftest, workers):
+    output, code = run({"conftest.py": conftest, "test_flaky.py": FLAKY}, "--llm-routing", "-n", workers)
+    assert code == 0, output
     lines = map(json.loads, (run.folder / "llm-routing-cases.jsonl").read_text().splitlines())
     assert sorted((line["id"], line["score"]) for line in lines) == [
         ("test_flaky.py::test_flaky", 0.0),
         ("test_flaky.py::test_flaky", 0.0),
         ("test_flaky.py::test_flaky", 1.0),
     ]
+
+
+NEAREST = """
+    import pytest
+
+    @pytest.mark.surface("test")
+    @pytest.mark.parametrize("one", [1, pytest.param(2, marks=pytest.mark.surface("parameter"))])
+    def test_parameter(one):
+        pass
+
+    @pytest.mark.surface("base")
+    class TestBase:
+        def test_inherited(self):
+            pass
+
+    @pytest.mark.surface("class")
+    class TestClass(TestBase):
+        pass
+"""
+
+
+NEAREST_FILES = {"conftest.py": "", "test_nearest.py": NEAREST}
+
+
+def test_a_parameter_s_marker_is_nearer_than_its_test_s_and_a_class_s_than_its_base_s(run):
+    run(NEAREST_FILES, "--llm-routing")
+    lines = map(json.loads, (run.folder / "llm-routing-cases.jsonl").read_text().splitlines())
+    assert {line["id"].partition("::")[2]: line["surface"] for line in lines} == {
+        "test_parameter[1]": "test",
+        "test_parameter[2]": "parameter",
+        "TestBase::test_inherited": "base",
+        "TestClass::test_inherited": "class",
+    }
 
 
 # The fixture -------------------------------------------------------------------------------------------------------
@@ -680,6 +728,14 @@ def test_the_file_is_where_the_option_says_and_replaces_what_was_there(run, tmp_
     assert len(real.read_text().splitlines()) == 3
     assert (tmp_path / "link.jsonl").is_symlink()
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["real.jsonl"]
+
+
+def test_what_is_no_file_such_as_dev_null_is_written_to_and_not_replaced(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as pipe:  # noqa: PTH123
+        run(NEAREST_FILES, "--llm-routing", "--llm-routing-cases", "pipe", folder=tmp_path)
+        assert len(pipe.read(1 << 16).splitlines()) == 4
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_file_that_cannot_be_written_is_said_before_a_model_is_asked(run, tmp_path):

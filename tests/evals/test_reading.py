@@ -240,6 +240,19 @@ def test_the_letters_of_inspect_are_numbers_and_a_score_of_several_values_has_na
     assert [case.score for case in read_cases(lines(tmp_path / "l.json", document)).cases] == [1.0, 0.5, 0.0, 0.0]
 
 
+def test_a_sample_that_the_first_scorer_did_not_score_has_no_score(tmp_path):
+    scores = (
+        {"a": {"value": 1}, "b": {"value": 0.5}},
+        {"b": {"value": 0.5}},
+        {"a.x": {"value": 0.25}},
+        {"new": {"value": 0.75}},
+    )
+    samples = [{"id": n, "epoch": 1, "input": "", "target": "", "scores": one} for n, one in enumerate(scores)]
+    document = {"version": 2, "eval": {"task": "t", "scorers": [{"name": "a"}, {"name": "b"}]}, "samples": samples}
+    found = read_cases(lines(tmp_path / "log.json", document))
+    assert [case.score for case in found.cases] == [1.0, None, 0.25, 0.75]  # the last log was scored anew
+
+
 SCORERS = ("includes", "model_graded_qa", "both.brief", "both.words")
 
 
@@ -293,6 +306,34 @@ def test_a_test_of_promptfoo_is_one_case_per_prompt_and_its_size_is_that_of_the_
         ("test-1:c57edb4b", 27),
         ("test-1:367408fc", 26),
     }
+
+
+def test_a_repeat_of_promptfoo_is_a_repetition_of_its_test_although_it_has_a_number_of_its_own(tmp_path):
+    def row(number, test, **more):
+        return {"testIdx": number, "promptIdx": 0, "promptId": "p", "prompt": {"raw": "Hi"}, "testCase": test, **more}
+
+    short, long = {"vars": {"q": "a"}, "assert": [1]}, {"vars": {"q": "a"}, "assert": [2]}
+    rows = [row(0, short, vars={"q": "a"}), row(1, short, vars={"q": "a"}), row(2, long, vars={"q": "a"})]
+    unlike = [
+        row(3, {}, vars={}),
+        row(4, {}, vars={}),
+    ]  # PROMPTFOO_STRIP_TEST_VARS: whether they are repeats is not known
+    found = read_cases(lines(tmp_path / "r.jsonl", *rows, *unlike))
+    assert [case.id for case in found.cases] == ["test-0:p", "test-0:p", "test-2:p", "test-3:p", "test-4:p"]
+
+
+def test_a_prompt_that_promptfoo_left_out_has_no_size(tmp_path):
+    row = {"testIdx": 0, "promptIdx": 0, "prompt": {"raw": "[prompt stripped]"}}
+    assert read_cases(lines(tmp_path / "r.jsonl", row)).cases[0].size is None
+
+
+def test_what_promptfoo_evaluate_returns_is_read_as_its_file_is(tmp_path):
+    whole = json.loads((FILES / "promptfoo.json").read_text())
+    same = [case[:5] for case in read_cases(FILES / "promptfoo.json").cases]
+    results = whole["results"]["results"]
+    for returned in (whole["results"], {"id": "eval-x", "config": {}, "results": results, "prompts": []}):
+        found = read_cases(lines(tmp_path / "returned.json", returned))
+        assert (found.format, [case[:5] for case in found.cases]) == ("promptfoo", same)
 
 
 def result(provider, **response):
@@ -453,6 +494,20 @@ def test_ragas_tells_texts_and_scores_and_nothing_of_models(name):
     assert cases == [("autocomplete", 15, 1.0, ()), ("long-form-draft", 17, 0.0, ())]
     other = read_cases(FILES / name, columns={"score": "non_llm_string_similarity"})
     assert [case.score for case in other.cases] == [1.0, pytest.approx(2 / 3)]
+
+
+@pytest.mark.parametrize("form", ["lines", "columns"])
+def test_a_row_of_ragas_whose_first_metric_is_empty_has_no_score(form, tmp_path):
+    rows = [
+        {"user_input": "a", "response": "b", "note": "", "mine": "x", "faithfulness": None, "relevancy": 0.9},
+        {"user_input": "a", "response": "b", "note": "y", "mine": "z", "faithfulness": 0.5, "relevancy": 0.8},
+        {"user_input": "a", "response": "b", "note": "y", "mine": "z", "faithfulness": None, "relevancy": 0.7},
+    ]
+    columns = {name: {str(n): row[name] for n, row in enumerate(rows)} for name in rows[0]}
+    found = read_cases(lines(tmp_path / "ragas.json", *(rows if form == "lines" else [columns])))
+    assert [case.score for case in found.cases] == [None, 0.5, None]
+    alone = read_cases(lines(tmp_path / "ragas.json", rows[0]))
+    assert [case.score for case in alone.cases] == [0.9]  # there is no other column with a number
 
 
 # Telling formats apart ------------------------------------------------------------------------------------------------

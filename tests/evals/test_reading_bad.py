@@ -77,8 +77,10 @@ def test_line_ends_and_byte_order_marks_do_not_matter(encoding, end, path):
     assert (ids(found), found.warnings) == (["ä", "b"], [])
 
 
-def test_bytes_that_are_no_text_are_replaced(path):
-    assert ids(wrote(path, line("a").encode().replace(b'"a"', b'"a\xff"'))) == [f"a{NONE}"]
+def test_bytes_that_are_no_text_are_replaced_and_that_is_said(path):
+    found = wrote(path, f"{line(NONE)}\n".encode() + line("a").encode().replace(b'"a"', b'"a\xff"'))
+    assert ids(found) == [NONE, f"a{NONE}"]
+    assert found.warnings == [f"{path}:2: bytes that are no UTF-8, read as {NONE}; save it as UTF-8"]
 
 
 def test_a_line_that_is_too_long_is_left_out_and_costs_no_memory(path, monkeypatch):
@@ -153,6 +155,21 @@ def test_a_packed_file_is_read_and_a_damaged_one_as_far_as_it_goes(path):
         found = wrote(path, damaged)
         assert 1000 < len(found.cases) < 5000
         assert "its gzip ends early or is damaged" in " ".join(found.warnings)
+
+
+def test_a_packed_log_and_packed_parquet_are_read_too_but_not_if_they_are_damaged(path):
+    table = pytest.importorskip("pyarrow").table({"id": ["a"], "surface": ["s"]})
+    pytest.importorskip("pyarrow.parquet").write_table(table, path)
+    for whole, cases in ((path.read_bytes(), 1), ((FILES / "inspect.eval").read_bytes(), 6)):
+        packed = gzip.compress(whole, mtime=0)
+        assert len(wrote(path, packed).cases) == cases
+        with pytest.raises(CasesError, match="its gzip ends early or is damaged"):
+            wrote(path, packed[:-20])
+
+
+def test_a_file_of_broken_lines_alone_says_what_is_broken(path):
+    with pytest.raises(CasesError, match=r"no case in it; name a file of cases \(.*:1: no whole JSON from here on"):
+        wrote(path, '{"id"}\n{"id": "a", \n')
 
 
 def test_what_unpacks_to_too_much_is_an_error(path, monkeypatch):
@@ -270,9 +287,12 @@ def test_nothing_of_a_hostile_file_reaches_a_message_as_it_is(tmp_path):
 
 def test_an_id_that_comes_again_is_a_repetition_unless_the_case_is_another(path):
     assert wrote(path, f"{line('a')}\n{line('a')}").warnings == []
-    found = wrote(path, f"{line('a')}\n{line('a', surface='digest')}")
-    assert len(found.cases) == 2
-    assert found.warnings[0].startswith(f"{path}:2: an id that came before with another surface or size")
+    assert wrote(path, f"{line('a')}\n{line('a', surface='digest')}").warnings == []  # two cases
+    unsized = line("a", input_size=None)
+    assert wrote(path, f"{unsized}\n{line('a')}\n{unsized}").warnings == []
+    found = wrote(path, f"{unsized}\n{line('a')}\n{line('a', input_size=11)}")
+    assert len(found.cases) == 3
+    assert found.warnings[0].startswith(f"{path}:3: an id that came before with an input of another size")
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -208,6 +209,22 @@ def test_the_interval_covers_the_truth_where_a_surface_nearly_always_passes(mean
         found = estimate(strata, bounded=True)
         covered += found.low <= truth <= found.high
     assert covered / times >= 0.925
+
+
+@pytest.mark.parametrize("numbers", [(2, 2, 20, 4, 4, 4, 2, 2), (4, 10, 26, 40, 60, 40, 10, 10)])
+def test_the_interval_covers_the_truth_less_often_where_the_busiest_cell_has_hardly_a_case(numbers):
+    weights, means = (0.4, 0.2, 0.1, 0.04, 0.06, 0.1, 0.05, 0.05), (0.5, 0.8, 0.95, 0.9, 0.9, 0.95, 0.7, 0.6)
+    rng = np.random.default_rng(5)
+    truth, covered, times = float(np.dot(weights, means)), 0, 600
+    for _ in range(times):
+        number = itertools.count()
+        strata = [
+            Stratum(name, weight, [Observed(next(number), float(one)) for one in rng.beta(4 * mean, 4 - 4 * mean, n)])
+            for name, weight, mean, n in zip("aaabbbcc", weights, means, numbers, strict=True)
+        ]
+        found = estimate(strata, bounded=True)
+        covered += found.low <= truth <= found.high
+    assert 0.8 <= covered / times <= 0.93, covered / times
 
 
 def test_of_one_case_hardly_anything_is_known():

@@ -487,3 +487,12 @@ def test_the_page_shows_what_the_commands_print(run, open_database):
         assert "\n".join(line for line in lines if line) == printed, command
     excerpt = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
     assert excerpt in FILE.read_text("utf-8")
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        replace({pipe: "text"})
+        assert reader.communicate(timeout=60)[0] == "text"
+    assert pipe.is_fifo()

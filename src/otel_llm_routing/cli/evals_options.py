@@ -187,6 +187,9 @@ def _written(text: str, known: Iterable[str]) -> dict[str, dict[str, float]]:
             model, equals, share = item.rpartition("=")
             if not equals or not model.strip() or (number := _share(share)) is None:
                 _malformed(text, item)
+            if model.strip() in of:
+                again = printable(model.strip()[:80])
+                fail(f"--mix {printable(text[:80])}: {again!r} a second time; take one of the two out")
             of[model.strip()] = number
     return found
 

@@ -17,12 +17,14 @@ def replace(texts: Mapping[Path, str]) -> None:
     """Write every text to its path; where one cannot be written, say so, and leave all files as they were.
 
     Others see the old text or the new one, whoever else writes and whenever the program is killed. A link is followed,
-    and the file keeps its permissions.
+    and the file keeps its permissions. What is there and no file, such as ``/dev/stdout``, is written to.
     """
     parts: list[tuple[Path, Path]] = []
     path = None
     try:
         for path, text in texts.items():
+            if _device(path):
+                continue
             target = Path(os.path.realpath(path))
             target.parent.mkdir(parents=True, exist_ok=True)
             # A name of our own: two programs that write one part would mix their texts.
@@ -34,6 +36,9 @@ def replace(texts: Mapping[Path, str]) -> None:
                 os.fsync(file.fileno())
             if target.exists():
                 part.chmod(target.stat().st_mode & 0o777)
+        for path, text in texts.items():
+            if _device(path):
+                path.write_text(text, "utf-8")
         for part, target in parts:
             part.replace(target)
     except OSError as error:
@@ -44,3 +49,7 @@ def replace(texts: Mapping[Path, str]) -> None:
         for part, _ in parts:
             part.unlink(missing_ok=True)
         raise
+
+
+def _device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()

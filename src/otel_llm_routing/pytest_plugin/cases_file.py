@@ -62,6 +62,8 @@ def obstacle(path: Path) -> str:
     """Return why ``path`` cannot be written, or nothing. Its folder is made."""
     if path.is_dir():
         return "is a folder; name a file"
+    if is_device(path):
+        return "" if os.access(path, os.W_OK) else "cannot be written; check its permissions"
     try:
         folder = Path(os.path.realpath(path)).parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,8 +72,16 @@ def obstacle(path: Path) -> str:
     return "" if os.access(folder, os.W_OK) else "cannot be written; check the permissions of its folder"
 
 
+def is_device(path: Path) -> bool:
+    """Return whether ``path`` is there and no file, such as ``/dev/null``: it must not be replaced by one."""
+    return path.exists() and not path.is_file()
+
+
 def write(path: Path, lines: Iterable[str]) -> None:
-    """Write the file as a whole or not at all; a link is followed. Raises ``OSError``."""
+    """Write the file as a whole or not at all; a link is followed, and a device written to. Raises ``OSError``."""
+    if is_device(path):
+        path.write_text("".join(f"{text}\n" for text in lines), "utf-8")
+        return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")

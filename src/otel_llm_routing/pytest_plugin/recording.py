@@ -6,8 +6,11 @@ context: a worker that an earlier test has started, and that carries that test's
 
 from __future__ import annotations
 
+import unittest
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import pytest
 
 from otel_llm_routing.instrument import call as calls
 from otel_llm_routing.instrument.instrumentor import LLMRoutingInstrumentor
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from otel_llm_routing.instrument.call import Call
 
+SKIPPED = (pytest.skip.Exception, unittest.SkipTest)
 NAMED_BY_THE_CODE = frozenset({"call", "context", "baggage"})
 """Sources of a surface that say more than the test's marker does: the code under test has named the surface itself."""
 
@@ -88,6 +92,13 @@ class Attempt:
         self.skipped = False
         self.asked = False
         """It uses the fixture."""
+
+    def ended(self, error: BaseException | None) -> None:
+        """Take the error that the test itself ended with, if any; of several times (subtests) one error is enough."""
+        if isinstance(error, SKIPPED):
+            self.skipped = True
+        else:
+            self.passed = error is None and self.passed is not False
 
     @property
     def score(self) -> float | None:

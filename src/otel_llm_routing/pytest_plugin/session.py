@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unittest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pytest
 from otel_llm_routing.instrument.put_off import settle
 from otel_llm_routing.pytest_plugin import cases_file, summary
 from otel_llm_routing.pytest_plugin.marker import surface_of
-from otel_llm_routing.pytest_plugin.recording import Attempt, Recording
+from otel_llm_routing.pytest_plugin.recording import SKIPPED, Attempt, Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +45,8 @@ class Cases:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt; a plugin that runs a failed test again comes here again."""
+        if self._attempt is not None and self._item is item and self._attempt.passed is not None:
+            self._finish(self._attempt)  # no report told of its end: pytest-retry runs a test again within its call
         self._item, self._attempt = item, Attempt(item.nodeid, None)
         self._attempt.surface = surface_of(item)
         self._recording.running = self._attempt
@@ -84,6 +85,13 @@ class Cases:
             fixturedef.addfinalizer(leave)
 
     @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Take how the test itself ended: of a second run, pytest-retry makes no report."""
+        outcome: Any = yield
+        if self._attempt is not None and self._item is item:
+            self._attempt.ended(outcome.excinfo[1] if outcome.excinfo else None)
+
+    @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
         """Take how a phase of the test ended."""
         yield  # what runs tests of unittest puts their errors into ``call``
@@ -92,12 +100,10 @@ class Cases:
             return
         error = call.excinfo.value if call.excinfo is not None else None
         # What is expected to fail, and not even run, ends in the set-up as well.
-        if isinstance(error, (pytest.skip.Exception, unittest.SkipTest)) or (
-            call.when == "setup" and isinstance(error, pytest.xfail.Exception)
-        ):
+        if call.when == "call" or isinstance(error, SKIPPED):
+            attempt.ended(error)
+        elif call.when == "setup" and isinstance(error, pytest.xfail.Exception):
             attempt.skipped = True
-        elif call.when == "call":
-            attempt.passed = error is None and attempt.passed is not False  # subtests have reports of their own
         elif call.when == "teardown":
             self._finish(attempt)
 

@@ -51,12 +51,10 @@ def read_cases(path: Path, fmt: str | None = None, columns: Mapping[str, str] | 
         form, found = _read(file, form, finish, said, notes)
         cases += found if isinstance(found, list) else []
         refused += [found] if isinstance(found, CasesError) else []
-    if refused and not cases:
-        raise refused[0]
     if form is None or not cases:
         why = "; ".join(notes.warnings())
-        msg = f"{path}: no case in it" + (f" ({why})" if why else "") + "; name a file of cases"
-        raise CasesError(msg)
+        first = str(refused[0]) if refused else f"{path}: no case in it; name a file of cases"
+        raise CasesError(first + (f" ({why})" if why else ""))
     finish.warn(str(path))
     return CaseFile(cases, form.name, [*notes.warnings(), *(f"{error}; this file was left out" for error in refused)])
 

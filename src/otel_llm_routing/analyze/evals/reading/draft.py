@@ -56,7 +56,7 @@ class Finish:
         self._notes = notes
         self._found: set[str] = set()
         self._scorers: dict[str, None] = {}
-        self._ids: dict[str, tuple[str, int | None]] = {}
+        self._ids: dict[tuple[str, str], int | None] = {}
 
     def case(self, draft: Draft) -> Case:
         """Return the case that ``draft`` tells of."""
@@ -160,11 +160,13 @@ class Finish:
 
     def _known(self, case: Case) -> None:
         """Note an id that names two cases. That it comes again is well: such cases are repetitions of one."""
-        if case.id not in self._ids:
-            self._ids[case.id] = (case.surface, case.size)
-        elif self._ids[case.id] != (case.surface, case.size):
+        named = (case.id, case.surface)  # of another surface, it is another case
+        size = self._ids.setdefault(named, case.size)
+        if size is None:
+            self._ids[named] = case.size
+        elif case.size is not None and size != case.size:
             self._notes.add(
-                "an id that came before with another surface or size: it counts as a repetition of that case; give "
+                "an id that came before with an input of another size: it counts as a repetition of that case; give "
                 "cases ids of their own",
                 case.place,
             )

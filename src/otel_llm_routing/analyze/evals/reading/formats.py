@@ -61,6 +61,9 @@ def named(name: str) -> Format:
 
 def told(path: object, head: Sequence[Record], columns: Mapping[str, str]) -> Format:
     """Return the format that the first records are of. Raises ``CasesError`` where none is, or several are."""
+    if not head:
+        msg = f"{path}: no case in it; name a file of cases"
+        raise CasesError(msg)
     found = [one for one in TOOLS if any(one.fits(record.value) for record in head)]
     if len(found) > 1:
         names = " and ".join(one.name for one in found)

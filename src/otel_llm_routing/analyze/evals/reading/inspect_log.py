@@ -15,7 +15,7 @@ from otel_llm_routing.analyze.evals.reading.response import served_of_body
 from otel_llm_routing.models import UNREPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from otel_llm_routing.analyze.evals.cases import CaseCall
     from otel_llm_routing.analyze.evals.reading.opening import Record
@@ -76,8 +76,6 @@ def _draft(place: str, spec: dict[str, Any], sample: dict[str, Any]) -> Draft:
     size = _length(sample.get("input"), attached)
     scored = values.mapping(sample.get("scores")) or {"score": sample.get("score")}  # one, in logs of 2024
     scores = dict(_scores(scored))
-    first = next((value for name, value in scores.items() if name == _first_scorer(spec)), None)
-    main = first if first is not None else next(iter(scores.values()), None)
     index, task = values.text(sample.get("id"), values.ID), values.text(spec.get("task"))
     return Draft(
         place,
@@ -85,15 +83,21 @@ def _draft(place: str, spec: dict[str, Any], sample: dict[str, Any]) -> Draft:
         id=f"{task}:{index}" if task and index else index,
         labels=(sample.get("metadata"), spec.get("metadata"), spec.get("task_args"), spec.get("tags")),
         size=size,
-        score=None if sample.get("error") else main,
+        score=None if sample.get("error") else _main(scores, _scorers(spec)),
         scores={} if sample.get("error") else scores,
         calls=_calls(spec, sample, attached, size),
     )
 
 
-def _first_scorer(spec: dict[str, Any]) -> Any:
-    scorers = spec.get("scorers")
-    return values.mapping(scorers[0]).get("name") if isinstance(scorers, list) and scorers else None
+def _scorers(spec: dict[str, Any]) -> list[str]:
+    return [name for one in values.objects(spec.get("scorers")) if isinstance(name := one.get("name"), str)]
+
+
+def _main(scores: Mapping[str, Any], scorers: Sequence[str]) -> Any:
+    """Return the score of the task's first scorer; where a sample has no score of that, none is the sample's."""
+    of = {scorer: [name for name in scores if name == scorer or name.startswith(f"{scorer}.")] for scorer in scorers}
+    named = next(iter(of.values())) if any(of.values()) else scores  # a log that was scored anew has others
+    return scores[name] if (name := next(iter(named), None)) is not None else None
 
 
 def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -6,8 +6,11 @@ import gzip
 import io
 import itertools
 import json
+import re
+import shutil
+import tempfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from otel_llm_routing.analyze.evals.reading.problems import CasesError, Notes
@@ -26,6 +29,10 @@ AHEAD = 32
 """Records that tell the format, and lines that tell lines from a document."""
 
 GZIP, ZIP, PARQUET = b"\x1f\x8b", b"PK", b"PAR1"
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What a gzip raises that is cut or damaged."""
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""Bytes that are no UTF-8, as the decoder keeps them (``surrogateescape``)."""
 _ENDS = ("\n", "\r")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -58,8 +65,7 @@ class Contents(NamedTuple):
 def contents(path: Path, notes: Notes) -> Iterator[Contents]:
     """Open ``path``, whatever it is. Raises ``CasesError`` at once or while its records are read."""
     try:
-        with path.open("rb") as raw:
-            start = raw.peek(4)[:4]  # BufferedReader: nothing is read over
+        with _unpacked(path) as (raw, start):
             if not start:
                 msg = f"{path}: empty; name a file with cases"
                 raise CasesError(msg)
@@ -71,11 +77,35 @@ def contents(path: Path, notes: Notes) -> Iterator[Contents]:
         raise CasesError(msg) from None
 
 
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
+    """Yield the bytes of a file, or what its gzip holds, and what they begin with."""
+    with path.open("rb") as raw:
+        start = raw.peek(4)[:4]  # BufferedReader: nothing is read over
+        if start[:2] != GZIP:
+            yield raw, start
+            return
+        held = io.BufferedReader(_Bounded(gzip.GzipFile(fileobj=raw), path))
+        with suppress(*DAMAGED):  # whoever reads on says so
+            start = held.peek(4)[:4]
+        if start != PARQUET and start[:2] != ZIP:
+            yield held, start
+            return
+        with tempfile.TemporaryFile() as file:  # these two are not read from beginning to end
+            try:
+                shutil.copyfileobj(held, file)
+            except DAMAGED:
+                msg = f"{path}: its gzip ends early or is damaged; pack it anew"
+                raise CasesError(msg) from None
+            file.seek(0)
+            yield file, start
+
+
 def _records(path: Path, raw: BinaryIO, start: bytes, notes: Notes) -> Iterator[Record]:
     if start == PARQUET:
         from otel_llm_routing.analyze.evals.reading.parquet import rows  # noqa: PLC0415  (an extra)
 
-        return rows(path, notes)
+        return rows(path, raw, notes)
     if start[:2] == ZIP:
         from otel_llm_routing.analyze.evals.reading.archive import parts  # noqa: PLC0415
 
@@ -84,7 +114,8 @@ def _records(path: Path, raw: BinaryIO, start: bytes, notes: Notes) -> Iterator[
 
 
 def _of_text(path: Path, raw: BinaryIO, start: bytes, notes: Notes) -> Iterator[Record]:
-    lines = _lines(path, _text(path, raw, start), notes)
+    encoding, errors = ("utf-16", "replace") if start[:2] in UTF16 else ("utf-8-sig", "surrogateescape")
+    lines = _lines(path, io.TextIOWrapper(raw, encoding, errors, newline=""), notes)
     head = list(itertools.islice(lines, AHEAD))
     lines = itertools.chain(head, lines)
     first = head[0][1].lstrip() if head else ""
@@ -118,18 +149,6 @@ class _Bounded(io.RawIOBase):
         return read
 
 
-def _text(path: Path, raw: BinaryIO, start: bytes) -> io.TextIOWrapper:
-    data: BinaryIO = raw
-    if start[:2] == GZIP:
-        data = io.BufferedReader(_Bounded(gzip.GzipFile(fileobj=raw), path))
-        try:
-            start = data.peek(4)[:4]
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            start = b""
-    encoding = "utf-16" if start[:2] in UTF16 else "utf-8-sig"
-    return io.TextIOWrapper(data, encoding, "replace", newline="")
-
-
 def _lines(path: Path, text: io.TextIOWrapper, notes: Notes) -> Iterator[tuple[int, str]]:
     """Yield the lines with their numbers; those that are empty or too long are left out."""
     number = 0
@@ -141,8 +160,13 @@ def _lines(path: Path, text: io.TextIOWrapper, notes: Notes) -> Iterator[tuple[i
                 while (line := text.readline(LONGEST)) and not line.endswith(_ENDS):
                     pass
                 continue
+            if not line.isascii() and _NO_UTF8.search(line):
+                notes.add(
+                    "bytes that are no UTF-8, read as \N{REPLACEMENT CHARACTER}; save it as UTF-8", f"{path}:{number}"
+                )
+                line = _NO_UTF8.sub("\N{REPLACEMENT CHARACTER}", line)
             yield number, line
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except DAMAGED:
         notes.add("its gzip ends early or is damaged from here on; what comes before was read", f"{path}:{number + 1}")
 
 

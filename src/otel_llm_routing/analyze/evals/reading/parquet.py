@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from otel_llm_routing.analyze.evals.reading.opening import Record
 from otel_llm_routing.analyze.evals.reading.problems import CasesError, Notes
@@ -15,7 +15,7 @@ BATCH = 4096
 """Rows that are held at a time."""
 
 
-def rows(path: Path, notes: Notes) -> Iterator[Record]:
+def rows(path: Path, raw: BinaryIO, notes: Notes) -> Iterator[Record]:
     """Yield each row as a dictionary, numbered from 1."""
     try:
         from pyarrow import ArrowException  # noqa: PLC0415
@@ -25,7 +25,7 @@ def rows(path: Path, notes: Notes) -> Iterator[Record]:
         raise CasesError(msg) from None
     number = 0
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(raw) as file:
             for batch in file.iter_batches(BATCH):
                 for row in batch.to_pylist():
                     number += 1

@@ -1,13 +1,16 @@
 """promptfoo's results: ``promptfoo eval -o results.json`` or ``.jsonl``.
 
-A case is one test with one prompt; the same with other providers, and repeats, are repetitions of it.
+A case is one test with one prompt; the same with other providers, and repeats (``--repeat``, which promptfoo numbers as
+tests of their own), are repetitions of it.
 
-Seen: promptfoo 0.121.20. The answer's own model is there where the provider keeps the raw response (OpenAI Responses,
-HTTP and others), or where a header of the response names it; OpenAI chat and Anthropic messages keep neither.
+Seen: promptfoo 0.121.20 and 0.123.1. The answer's own model is there where the provider keeps the raw response (OpenAI
+Responses, HTTP and others), or where a header names it; OpenAI chat and Anthropic messages keep neither.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
@@ -26,6 +29,8 @@ ERROR = 2
 """``failureReason`` of a test that could not be run (promptfoo, ``ResultFailureReason``)."""
 UNJUDGED = "No assertions"
 """The reason of a test with nothing to check, which promptfoo gives the score 1."""
+STRIPPED = "[prompt stripped]"
+"""Stands for a prompt that promptfoo was told to leave out (``PROMPTFOO_STRIP_PROMPT_TEXT``)."""
 NO_MODEL = frozenset(
     [
         "browser",
@@ -75,36 +80,40 @@ def wide(value: Any) -> bool:
 
 def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
     """Yield what each result tells."""
+    tests: dict[bytes, str] = {}
     for place, value in records:
         results = _results(value) if isinstance(value, dict) else None
         if results is not None:
             for where, result in within(place, "results", results):
-                yield from _draft(where, result, notes)
+                yield from _draft(where, result, tests, notes)
         else:
-            yield from _draft(place, value, notes)
+            yield from _draft(place, value, tests, notes)
 
 
 def _results(value: dict[str, Any]) -> list[Any] | None:
-    """Return the list of results, which is ``results`` within ``results``."""
+    """Return the list of results: ``results`` within ``results``, or, of what ``promptfoo.evaluate`` returns, alone."""
     results = value.get("results")
+    if any("provider" in one and ("vars" in one or "testIdx" in one) for one in values.objects(results)):
+        return list(results or ())
     if not isinstance(results, dict) or results.keys().isdisjoint(("prompts", "stats", "version")):
         return None
     inner = results.get("results")
     return inner if isinstance(inner, list) else None
 
 
-def _draft(place: str, result: Any, notes: Notes) -> Iterator[Draft]:
+def _draft(place: str, result: Any, tests: dict[bytes, str], notes: Notes) -> Iterator[Draft]:
     if not isinstance(result, dict) or not ("testIdx" in result or "vars" in result):
         notes.add("no result of promptfoo, left out", place)
         return
     test = values.mapping(result.get("testCase"))
     response = values.mapping(result.get("response"))
     raw = values.mapping(result.get("prompt")).get("raw")
-    size = values.length(raw) if isinstance(raw, str) else None
+    size = values.length(raw) if isinstance(raw, str) and raw != STRIPPED else None
     grading = values.mapping(result.get("gradingResult"))
     failed = result.get("failureReason") == ERROR or (result.get("error") and not grading)
     judged = grading.get("reason") != UNJUDGED
-    index, prompt = values.text(result.get("testIdx")), values.text(result.get("promptId"), 8)
+    index = _number(result, test, tests)
+    prompt = values.text(result.get("promptId"), 8)
     yield Draft(
         place,
         result,
@@ -115,6 +124,18 @@ def _draft(place: str, result: Any, notes: Notes) -> Iterator[Draft]:
         scores={} if failed else {**values.mapping(result.get("namedScores"))},
         calls=_calls(result, response, size),
     )
+
+
+def _number(result: dict[str, Any], test: dict[str, Any], tests: dict[bytes, str]) -> str:
+    """Return the number of a test; of a repeat, that of the first of ``tests`` that asked and expected the same."""
+    index, asked = values.text(result.get("testIdx")), result.get("vars") or test.get("vars")
+    if not asked:  # or they were taken out (PROMPTFOO_STRIP_TEST_VARS), and tests look alike
+        return index
+    try:
+        content = json.dumps([asked, test], sort_keys=True).encode("utf-8", "surrogatepass")
+    except RecursionError:
+        return index
+    return tests.setdefault(hashlib.blake2b(content, digest_size=16).digest(), index)
 
 
 def _calls(result: dict[str, Any], response: dict[str, Any], size: int | None) -> tuple[CaseCall, ...]:

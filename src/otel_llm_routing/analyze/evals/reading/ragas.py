@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.evals.reading import values
 from otel_llm_routing.analyze.evals.reading.draft import SAID, Draft
+from otel_llm_routing.analyze.evals.reading.opening import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from otel_llm_routing.analyze.evals.reading.opening import Record
     from otel_llm_routing.analyze.evals.reading.problems import Notes
 
 INPUTS = frozenset(
@@ -56,6 +56,47 @@ def fits(value: Any) -> bool:
 
 def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
     """Yield what each row tells."""
+    metrics = _Metrics()
+    held: list[Record] = []  # until it is known which column is the first metric: its first cells may be empty
+    for row in _rows(records, notes):
+        if metrics.first is None:
+            metrics.look_at(row.value)
+            held.append(row)
+        else:
+            yield _draft(row, metrics.first)
+        if metrics.first is not None:
+            yield from (_draft(one, metrics.first) for one in held)
+            held.clear()
+    yield from (_draft(one, metrics.found()) for one in held)
+
+
+class _Metrics:
+    """Which columns hold metrics. The first of them is the score, also of a row in which it is empty."""
+
+    def __init__(self) -> None:
+        self.first: str | None = None
+        self._columns: dict[str, bool] = {}
+        """Columns of the user's or of a metric, in their order, and whether a number was in it."""
+        self._texts: set[str] = set()
+
+    def look_at(self, row: Mapping[str, Any]) -> None:
+        """Take what is in the columns of ``row``."""
+        for name, value in row.items():
+            if name in INPUTS or name in OTHERS:
+                continue
+            number = _is_number(value)
+            self._columns[name] = number or self._columns.get(name, False)
+            if not number and value not in (None, ""):
+                self._texts.add(name)
+        first = next((name for name in self._columns if name not in self._texts), None)
+        self.first = first if first is not None and self._columns[first] else None
+
+    def found(self) -> str | None:
+        """Return the first column in which there was a number, once there are no more rows."""
+        return next((name for name, number in self._columns.items() if number and name not in self._texts), None)
+
+
+def _rows(records: Iterator[Record], notes: Notes) -> Iterator[Record]:
     for place, value in records:
         if not fits(value):
             notes.add("no row of Ragas' results, left out", place)
@@ -64,9 +105,9 @@ def drafts(records: Iterator[Record], notes: Notes) -> Iterator[Draft]:
                 row = {
                     name: cells[index] for name, cells in value.items() if isinstance(cells, dict) and index in cells
                 }
-                yield _draft(f"{place.rpartition(':')[0]}:row[{index}]", row)
+                yield Record(f"{place.rpartition(':')[0]}:row[{index}]", row)
         else:
-            yield _draft(place, value)
+            yield Record(place, value)
 
 
 def _columns(value: dict[str, Any]) -> list[str] | None:
@@ -75,12 +116,11 @@ def _columns(value: dict[str, Any]) -> list[str] | None:
     return list(asked) if isinstance(asked, dict) else None
 
 
-def _draft(place: str, row: dict[str, Any]) -> Draft:
+def _draft(record: Record, main: str | None) -> Draft:
+    place, row = record
     asked = row.get("user_input", row.get("question"))
     scores = {
-        name: value
-        for name, value in row.items()
-        if name not in INPUTS and name not in OTHERS and isinstance(value, (int, float, str)) and _is_number(value)
+        name: value for name, value in row.items() if name not in INPUTS and name not in OTHERS and _is_number(value)
     }
     return Draft(
         place,
@@ -88,12 +128,14 @@ def _draft(place: str, row: dict[str, Any]) -> Draft:
         id=values.text(row.get("id"), values.ID),
         labels=(row, values.mapping(row.get("metadata"))),
         size=values.length(asked) if asked is not None else None,
-        score=next(iter(scores.values()), None),
+        score=scores.get(main) if main is not None else None,
         scores=scores,
     )
 
 
 def _is_number(value: Any) -> bool:
+    if not isinstance(value, (int, float, str)):
+        return False
     try:
         float(value)
     except (ValueError, OverflowError):
