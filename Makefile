@@ -33,7 +33,7 @@ stack: $(STAMP) tools ## the demo with a Collector, Prometheus and Alertmanager;
 test: $(STAMP) tools ## run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-fuzz: $(STAMP) ## try many more answers than the tests do: at random, and guided by coverage (some minutes; SECONDS=120)
+fuzz: $(STAMP) ## try many more answers and exports than the tests do: at random, and guided by coverage (SECONDS=120 of each)
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest -n auto --timeout 3000 \
 	  tests/faults/test_differential.py tests/fuzz $(ARGS)
 	@$(BIN)/nox -s fuzz -- -max_total_time=$(or $(SECONDS),120)

@@ -120,12 +120,18 @@ def commands(session: nox.Session) -> None:
     session.run("pytest", *QUIET, "tests/audit", "tests/pin", *modules, *session.posargs)
 
 
+FUZZED = {"readers": ("corpus", "words.dict"), "decoders": ("exports", "otlp.dict")}
+"""What is fuzzed, with the folder of examples that it begins with and the words that it knows."""
+
+
 @nox.session(python="3.11")
-def fuzz(session: nox.Session) -> None:
-    """Coverage-guided fuzzing of the response readers; what is passed on goes to libFuzzer."""
-    session.install("-e", ".", "atheris>=3")
-    found = Path(session.create_tmp()) / "corpus"
+@nox.parametrize("what", list(FUZZED), ids=list(FUZZED))
+def fuzz(session: nox.Session, what: str) -> None:
+    """Coverage-guided fuzzing of what reads responses, and of what reads OTLP; what is passed on goes to libFuzzer."""
+    session.install("-e", ".[serve]", "atheris>=3")
+    found = Path(session.create_tmp()).resolve() / what  # it is relative, and we are about to leave
     found.mkdir(exist_ok=True)
     session.chdir("tests/fuzz")
-    words = ["-dict=words.dict", "-max_len=4096", "-timeout=10", f"-artifact_prefix={found.parent}/"]
-    session.run("python", "fuzz_readers.py", str(found), "corpus", *words, *session.posargs, env={"PYTHONPATH": "."})
+    begun, known = FUZZED[what]
+    words = [f"-dict={known}", "-max_len=4096", "-timeout=10", f"-artifact_prefix={found.parent}/{what}-"]
+    session.run("python", f"fuzz_{what}.py", str(found), begun, *words, *session.posargs, env={"PYTHONPATH": "."})

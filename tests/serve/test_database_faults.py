@@ -67,22 +67,38 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room(
     assert server.stop() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
-def test_a_file_system_without_space(tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=False).returncode:
+@pytest.fixture
+def small(tmp_path):
+    """A file system of its own, of 1 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
         pytest.skip("no file system can be mounted here")
-    try:
-        server = Server(small / "t.db")
-        kept, request = until_it_is_full(server)
-        assert server.requests() == 5 * kept
-        subprocess.run(["mount", "-o", "remount,size=20m", small], check=True)
-        server.metrics(request)
-        assert server.requests() == 5 * (kept + 1)
-        assert server.stop() == 0
-    finally:
-        subprocess.run(["umount", "-l", small], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_file_system_without_space(small):
+    server = Server(small / "t.db")
+    kept, request = until_it_is_full(server)
+    assert server.requests() == 5 * kept
+    subprocess.run(["mount", "-o", "remount,size=20m", small], check=True)
+    server.metrics(request)
+    assert server.requests() == 5 * (kept + 1)
+    assert server.stop() == 0
+
+
+def test_a_file_system_without_space_for_a_beginning(small):
+    with contextlib.suppress(OSError):
+        (small / "other").write_bytes(b"x" * (2 << 20))
+    assert "no space is left" in refused("--db", small / "t.db")
+    (small / "other").unlink()
+    server = Server(small / "t.db")
+    server.metrics(export((0, 10, 5)))
+    assert server.stop() == 0
+    assert server.requests() == 5
 
 
 def unprivileged():

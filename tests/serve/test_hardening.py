@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import math
+import os
 import signal
 import socket
 import sqlite3
@@ -70,6 +72,14 @@ def test_without_an_instance_id_the_pid_and_the_host_tell_processes_apart(server
     assert server.requests() == 15
 
 
+def test_scopes_that_differ_only_in_their_attributes_are_told_apart(server):
+    for tenant in ("a", "b"):
+        request = export((0, 10, 5))
+        request.resource_metrics[0].scope_metrics[0].scope.attributes.add(key="tenant").value.string_value = tenant
+        server.metrics(request)
+    assert server.requests() == 10
+
+
 def test_an_empty_attribute_is_an_absent_one(server):
     server.metrics(export((0, 10, 5), own={"error.type": "", "gen_ai.response.model": "", "llm_routing.match": ""}))
     found = server.mixes()["autocomplete"]
@@ -109,6 +119,33 @@ def test_a_point_without_a_value_or_of_another_metric_is_no_mistake(server):
     request.resource_metrics[0].scope_metrics[0].metrics.add(name="http.server.duration").gauge.data_points.add()
     assert not server.metrics(request).HasField("partial_success")
     assert server.requests() == 0
+
+
+def test_a_point_that_lacks_its_value_is_refused_and_taken_for_no_restart(server):
+    server.metrics(export((0, 10, 5)))
+    request = export((0, 20, 0))
+    request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0].ClearField("value")
+    assert server.metrics(request).partial_success.rejected_data_points == 1
+    server.metrics(export((0, 30, 7)))
+    assert server.requests() == 7
+
+
+def test_bounds_are_kept_to_the_last_digit(server):
+    request = sizes((10, 0, 1, 2, 4), temporality=DELTA)
+    point = request.resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points[0]
+    point.explicit_bounds[:] = [1048576.0, 1048577.0]
+    server.metrics(request)
+    found = SQLiteSource(server.db).sizes(0, time.time())
+    assert {one.bound: one.requests for one in found} == {1048576.0: 1, 1048577.0: 2, math.inf: 4}
+
+
+def test_no_number_of_points_makes_the_database_unreadable(server):
+    most = 2**53
+    server.metrics(export(*[(start, 400, most) for start in range(120)], temporality=DELTA))
+    server.metrics(export((0, 400, 5), temporality=DELTA, own={"llm_routing.surface": "another"}))
+    found = server.mixes()
+    assert found["another"].requests == 5
+    assert found["autocomplete"].requests == 10**18
 
 
 def test_more_series_than_there_may_be_are_counted_as_other_and_it_is_said(tmp_path):
@@ -171,6 +208,28 @@ def test_a_parent_that_arrives_in_a_later_export_is_not_counted_and_neither_is_i
 def test_both_calls_under_one_parent_count(server):
     server.spans(span(1, 2, 1, **CHAT), span(1, 3, 1, **CHAT), span(1, 1, **CHAT))
     assert server.requests() == 2
+
+
+def test_a_span_that_is_its_own_parent(server):
+    server.spans(span(span_id=2, parent=2, **CHAT))
+    assert server.requests() == 1
+
+
+@pytest.mark.parametrize("levels", [6, 20])
+def test_attributes_nested_as_deeply_as_those_of_tools_are_no_mistake(server, levels):
+    schema = {"stringValue": "string"}
+    for _ in range(levels):
+        schema = {"kvlistValue": {"values": [{"key": "properties", "value": schema}]}}
+    found = span(**CHAT)
+    found["attributes"].append({"key": "gen_ai.tool.definitions", "value": schema})
+    server.spans(found)
+    assert server.requests() == 1
+
+
+def test_half_a_character_in_json_is_left_out_of_its_text(server):
+    # As JavaScript writes a text that was cut in the middle of an emoji.
+    server.spans(span(**CHAT, **{"llm_routing.surface": "cut \ud83d", "gen_ai.input.messages": "\ude00"}))
+    assert set(server.mixes()) == {"cut"}
 
 
 def test_parents_that_go_round_in_a_circle(server):
@@ -250,6 +309,13 @@ def test_the_answer_to_bad_input_is_a_status_in_the_kind_asked(server):
     assert (status, headers["content-type"], json.loads(body)["code"]) == (400, "application/json", 3)
     status, headers, _ = server.post("/v1/traces", b"\xff", "application/x-protobuf")
     assert (status, headers["content-type"]) == (400, "application/x-protobuf")
+
+
+def test_a_slash_at_the_end_is_no_other_place_and_nobody_is_sent_to_another_host(server):
+    assert server.post("/v1/metrics/", export((0, 10, 5)).SerializeToString(), host="evil.example")[0] == 200
+    assert server.requests() == 5
+    status, headers, _ = server.post("/api/mix/", b"", host="evil.example")
+    assert (status, headers["location"]) == (404, None)
 
 
 @pytest.mark.parametrize("signal_", ["metrics", "traces", "logs"])
@@ -339,6 +405,23 @@ def test_another_version_a_folder_and_a_folder_that_is_not_there(tmp_path):
     assert "another version" in refused("--db", other)
     assert "folder" in refused("--db", tmp_path)
     assert "folder" in refused("--db", tmp_path / "none" / "t.db")
+
+
+def test_what_is_no_file_is_refused_and_gets_no_company(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    assert "a pipe" in refused("--db", tmp_path / "pipe")
+    assert not (tmp_path / "pipe.lock").exists()
+    assert "cannot be opened" in refused("--db", tmp_path / "circle")
+    for nowhere in (":memory:", ""):
+        assert "nowhere" in refused("--db", nowhere)
+
+
+@pytest.mark.parametrize("host", ["", "nowhere.invalid", "192.0.2.1"])
+def test_an_address_that_cannot_be_listened_on_is_to_be_named_otherwise(tmp_path, host):
+    said = refused("--db", tmp_path / "t.db", "--host", host)
+    assert "--host" in said
+    assert "-port" not in said
 
 
 def test_a_database_left_by_kill_9_is_served_and_read(tmp_path):

@@ -25,7 +25,9 @@ def serve(
     reference: Annotated[Path | None, typer.Option(help="The reference file that it compares with.")] = None,
     retention: Annotated[float, typer.Option(min=0.01, max=36_500, help="Days that counts are kept.")] = 90,
     max_series: Annotated[int, typer.Option(min=1, help="Series kept apart; past it they become 'other'.")] = 100_000,
-    max_size: Annotated[float, typer.Option(min=0.001, help="GiB of the file; past it the oldest counts go.")] = 20,
+    max_size: Annotated[
+        float, typer.Option(min=0.001, max=1_000_000, help="GiB of the file; past it the oldest counts go.")
+    ] = 20,
 ) -> None:
     """Receive OTLP, keep the counts in one SQLite file, and show the mix of every surface on a page."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would add its own lines to ours

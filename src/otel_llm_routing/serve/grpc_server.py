@@ -22,8 +22,11 @@ CONNECTION_AGE = 600
 """Seconds after which a connection is asked to reconnect, so that a call that never arrives does not stay for ever."""
 GRACE = 20
 """Seconds that such a connection's calls have left."""
-MOST_STREAMS = 4
-"""Calls of one connection at a time; an exporter makes one after the other."""
+MOST_STREAMS = 10
+"""Calls of one connection at a time: an SDK's exporter makes one after the other, the Collector's up to ten.
+
+Source: go.opentelemetry.io/collector, ``exporter/exporterhelper``, ``sending_queue::num_consumers``.
+"""
 MOST_CONNECTIONS = 2_000
 """Connections there may be, those that never say anything included."""
 HANDSHAKE = 10

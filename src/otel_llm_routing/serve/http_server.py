@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import ipaddress
 import re
@@ -117,6 +118,9 @@ class ImpatientProtocol(H11Protocol):
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ``StoreError`` for an address that cannot be had."""
+    if not host:
+        msg = "no address to listen on; name one with --host"
+        raise StoreError(msg)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -124,9 +128,12 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        msg = (
-            f"{host}:{port} cannot be had ({error.strerror}); stop what listens there, or name another with --http-port"
-        )
+        instead = "name another with --host"
+        if error.errno == errno.EADDRINUSE:
+            instead = "stop what listens there, or name another with --http-port"
+        elif error.errno == errno.EACCES:
+            instead = "name another with --http-port"
+        msg = f"{host}:{port} cannot be had ({error.strerror}); {instead}"
         raise StoreError(msg) from None
     return listener
 
@@ -208,8 +215,9 @@ def application(
         return Response(drawing.javascript, headers=kept, media_type="text/javascript")
 
     endpoints = [
-        Route(f"/v1/{signal}", _endpoint(receiver, executor, signal, host, intake), methods=["POST"])
+        Route(f"/v1/{signal}{slash}", _endpoint(receiver, executor, signal, host, intake), methods=["POST"])
         for signal in ("metrics", "traces", "logs")
+        for slash in ("", "/")
     ]
     pages = [
         Route("/api/mix", data),
@@ -218,7 +226,9 @@ def application(
         Route("/vega.js", vega),
         Route("/metrics", metrics),
     ]
-    return Starlette(routes=[*endpoints, Route("/", show), *pages])
+    served = Starlette(routes=[*endpoints, Route("/", show), *pages])
+    served.router.redirect_slashes = False  # it would send whoever asks to whatever host they name
+    return served
 
 
 def _page() -> str:

@@ -16,6 +16,8 @@ PATIENCE = 2
 """Seconds to wait for another program that has the database locked."""
 LOG_KEPT = 64 << 20
 """Bytes of the write-ahead log that stay on disk after a burst."""
+NOWHERE = ("", ":memory:")
+"""What is no file to SQLite, but a database that is gone when it is closed, and that nobody else can read."""
 
 
 class StoreError(SourceError):
@@ -63,11 +65,17 @@ def _identity(name: str) -> tuple[int, int] | None:
 
 def fresh(path: str) -> bool:
     """Return whether ``path`` is to be made into a database. Raises ``StoreError`` if it is another program's."""
+    if path in NOWHERE:
+        msg = f"{path!r} would be kept nowhere; name a file with --db"
+        raise StoreError(msg)
     file = Path(path)
     if file.is_dir():
         msg = f"{path}: a folder; name a file in it with --db"
         raise StoreError(msg)
     try:
+        if file.exists() and not file.is_file():
+            msg = f"{path}: a device, a pipe or a socket; name a file with --db"
+            raise StoreError(msg)
         if not file.exists() or file.stat().st_size == 0:
             return True
     except OSError as error:
@@ -91,8 +99,8 @@ def fresh(path: str) -> bool:
 def only_one(path: str) -> IO[str]:
     """Take the lock that says that this process serves ``path``; the system lets go of it when the process dies."""
     try:
-        name = f"{Path(path).resolve()}.lock"
-        handle = open(name, "a+", encoding="utf-8")  # noqa: PTH123, SIM115  (it stays open while we serve)
+        # Not Path.resolve: it raises something else where symbolic links go round in a circle.
+        handle = open(f"{os.path.realpath(path)}.lock", "a+", encoding="utf-8")  # noqa: PTH123, SIM115  (it stays open)
     except OSError as error:
         msg = f"{path}: its folder cannot be written to ({error.strerror}); name another place with --db"
         raise StoreError(msg) from None

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
     from otel_llm_routing.serve.store import Store
 
-MAX_NESTING = 32
+MAX_NESTING = 200
+"""Objects and lists within one another. Protobuf takes 100 messages, each of which may be two of them in JSON."""
 MAX_ITEMS = 100_000
 """Resources, scopes, metrics, spans and points of one export."""
 MAX_ATTRIBUTES = 1_000_000
-REFUSED = "not a sum or a histogram, without time or temporality, or a value that is no count"
+REFUSED = "not a sum or a histogram, without time, temporality or value, or a value that is no count"
 NO_ROOM = "as many streams are remembered as may be, and no new ones are taken in"
 LARGE = 1 << 18
 """Bytes of a body past which only one is decoded at a time: as messages it may take eighty times as much memory."""
@@ -94,8 +95,8 @@ def decode(signal: str, body: bytes, *, as_json: bool) -> Any:
             document = json.loads(body)
             if not isinstance(document, dict):
                 raise TypeError  # noqa: TRY301
-            _hex_to_base64(document)
-            json_format.ParseDict(document, request, ignore_unknown_fields=True, max_recursion_depth=2 * MAX_NESTING)
+            _as_protobuf(document)
+            json_format.ParseDict(document, request, ignore_unknown_fields=True)
         else:
             messages(body, request.DESCRIPTOR)
             request.ParseFromString(body)
@@ -107,24 +108,26 @@ def decode(signal: str, body: bytes, *, as_json: bool) -> Any:
     return request
 
 
-def _hex_to_base64(document: Any, depth: int = 0) -> None:
-    """Turn OTLP/JSON's hexadecimal ids into the base64 that protobuf's JSON mapping wants, in place.
+def _as_protobuf(document: Any, depth: int = 0) -> None:
+    """Turn a document of OTLP/JSON into what protobuf's JSON mapping reads, in place.
 
-    Source: opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding".
+    Its ids are hexadecimal where that wants base64, and its texts may have halves of characters, as JavaScript leaves
+    where it cuts one. Source: opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding".
     """
     if depth > MAX_NESTING:
         msg = "nested too deeply"
         raise ValueError(msg)
     if isinstance(document, list):
         for item in document:
-            _hex_to_base64(item, depth + 1)
+            _as_protobuf(item, depth + 1)
     elif isinstance(document, dict):
         for name, value in document.items():
-            if isinstance(value, str):
-                if name in ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"):
-                    document[name] = base64.b64encode(bytes.fromhex(value)).decode()
-            else:
-                _hex_to_base64(value, depth + 1)
+            if not isinstance(value, str):
+                _as_protobuf(value, depth + 1)
+            elif name in ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"):
+                document[name] = base64.b64encode(bytes.fromhex(value)).decode()
+            elif not value.isascii():
+                document[name] = value.encode("utf-8", "ignore").decode()
 
 
 class Allowance:
@@ -159,14 +162,15 @@ def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes
         service = texts(resource.resource.attributes).get("service.name", "")
         sender = identity(resource.resource)
         for scope in resource.scope_metrics:
-            allow.take()
+            allow.take(scope.scope.attributes)
+            origin = (sender, scope.scope.name, scope.scope.version, *_sorted(scope.scope.attributes))
             for metric in scope.metrics:
                 allow.take()
                 if metric.name not in COUNTERS and metric.name not in HISTOGRAMS:
                     continue
                 if metric.name == semconv.REQUESTS:
                     senders.add(sender)
-                for one in _points(metric, (sender, scope.scope.name, scope.scope.version), service, allow):
+                for one in _points(metric, origin, service, allow):
                     if isinstance(one, Point):
                         found.append(one)
                     else:
@@ -174,7 +178,7 @@ def points(request: ExportMetricsServiceRequest) -> tuple[list[Point], set[bytes
     return found, senders, refused
 
 
-def _points(metric: Metric, scope: tuple[object, ...], service: str, allow: Allowance) -> Iterator[Point | int]:
+def _points(metric: Metric, origin: tuple[object, ...], service: str, allow: Allowance) -> Iterator[Point | int]:
     """Yield each point, or the number of points that are refused."""
     shape = metric.WhichOneof("data")
     data: Any = getattr(metric, shape) if shape else None
@@ -196,14 +200,15 @@ def _points(metric: Metric, scope: tuple[object, ...], service: str, allow: Allo
         bounds: tuple[str, ...] | None = None
         values: tuple[float, ...]
         if shape == "sum":
-            values = (float(one.as_int if one.HasField("as_int") else one.as_double),)
+            kind = one.WhichOneof("value")
+            values = (float(getattr(one, kind)),) if kind else ()
         else:
             # The bins of an exponential histogram change their widths as it grows: only its count and sum add up.
             bins = tuple(map(float, one.bucket_counts)) if shape == "histogram" else ()
             values, bounds = histogram(float(one.count), float(one.sum), bins, one.explicit_bounds if bins else ())
         yield (
             point(
-                scope,
+                origin,
                 _sorted(one.attributes),
                 key(texts(one.attributes), service),
                 metric=metric.name,

@@ -61,9 +61,10 @@ def spans(request: ExportTraceServiceRequest) -> tuple[list[CountedSpan], set[by
                     continue
                 if span.status.code == Status.STATUS_CODE_ERROR:
                     attributes.setdefault(semconv.ERROR_TYPE, "_OTHER")
+                around = len(span.parent_span_id) == SPAN_ID and span.parent_span_id != span.span_id
                 counted = CountedSpan(
                     span.trace_id + span.span_id,
-                    span.trace_id + span.parent_span_id if len(span.parent_span_id) == SPAN_ID else None,
+                    span.trace_id + span.parent_span_id if around else None,
                     sender,
                     bucket(span.end_time_unix_nano, arrived),
                     _key(attributes, of_resource, operation),

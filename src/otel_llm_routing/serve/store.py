@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
 from otel_llm_routing.analyze.sources.series import KEY
-from otel_llm_routing.analyze.sources.sqlite import explain, names_of
+from otel_llm_routing.analyze.sources.sqlite import MOST, explain, names_of
 from otel_llm_routing.serve import forgetting
 from otel_llm_routing.serve.limits import Limits
 from otel_llm_routing.serve.notices import Notices
@@ -30,6 +30,9 @@ STREAMS_SPARED = 6 * 3_600
 """Seconds in which it is not forgotten, however many there are: it may only be asleep."""
 REFRESH = 3_600
 """Seconds in which what is unchanged is not written again."""
+_GROWS = f"ON CONFLICT DO UPDATE SET value = min(value + excluded.value, {MOST})"
+_ADD = f"INSERT INTO points VALUES (?, ?, ?, ?) {_GROWS}"  # noqa: S608  (our own words, here and below)
+_ADD_BINS = f"INSERT INTO bins VALUES (?, ?, ?, ?, ?) {_GROWS}"  # noqa: S608
 
 
 class BusyError(Exception):
@@ -251,7 +254,7 @@ class Store:
         self._add(point.bucket, f"{point.metric}:count", series, increase[0])
         self._add(point.bucket, f"{point.metric}:sum", series, increase[1])
         self._connection.executemany(
-            "INSERT INTO bins VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            _ADD_BINS,
             [
                 (point.bucket, point.metric, series, bound, value)
                 for bound, value in zip(point.bounds, increase[2:], strict=True)
@@ -302,10 +305,7 @@ class Store:
         )
 
     def _add(self, bucket: int, metric: str, series: int, value: float) -> None:
-        self._connection.execute(
-            "INSERT INTO points VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-            (bucket, metric, series, value),
-        )
+        self._connection.execute(_ADD, (bucket, metric, series, value))
 
     def _full(self) -> bool:
         """Return whether new series are merged into ``other``."""

@@ -139,7 +139,7 @@ class File:
         if self._refused:
             said.append(
                 f"{self.path}: {self._refused} points of {metrics} make no sense (neither sum nor histogram, "
-                "without time or temporality, or a value that is no count); they were left out"
+                "without time, temporality or value, or a value that is no count); they were left out"
             )
         if self._moved:
             said.append(
@@ -168,14 +168,15 @@ class File:
             service = words(names.items()).get("service.name", "")
             for scope in _list(resource, "scopeMetrics"):
                 of = _field(scope, "scope") or {}
-                origin = (sender, str(of.get("name") or ""), str(of.get("version") or ""))
+                named = str(of.get("name") or ""), str(of.get("version") or "")
+                origin = (sender, *named, *_canonical(_list(of, "attributes")))
                 for metric in _list(scope, "metrics"):
                     if metric.get("name") in self._metrics:
                         yield from self._points(metric, origin, service)
         except (AttributeError, KeyError, TypeError, ValueError):
             self._foreign += 1
 
-    def _points(self, metric: dict[str, Any], origin: tuple[bytes, str, str], service: str) -> Iterator[Read]:
+    def _points(self, metric: dict[str, Any], origin: tuple[Any, ...], service: str) -> Iterator[Read]:
         name = metric["name"]
         shapes = ("sum",) if name in COUNTERS else ("histogram", "exponentialHistogram")
         shape = next((shape for shape in shapes if _field(metric, shape)), "")
@@ -289,8 +290,10 @@ def _integer(value: Any) -> int:
 
 def _values(node: dict[str, Any], shape: str) -> tuple[tuple[float, ...], tuple[str, ...] | None]:
     if shape == "sum":
-        number = _field(node, "asInt")
-        return (float(_field(node, "asDouble") or 0) if number is None else float(_integer(number)),), None
+        whole, other = _field(node, "asInt"), _field(node, "asDouble")
+        if whole is None and other is None:
+            return (), None
+        return (float(other) if whole is None else float(_integer(whole)),), None
     # The bins of an exponential histogram change their widths as it grows: only its count and sum add up.
     bins = [float(_integer(of)) for of in _list(node, "bucketCounts")] if shape == "histogram" else []
     bounds = [float(of) for of in _list(node, "explicitBounds")] if bins else []

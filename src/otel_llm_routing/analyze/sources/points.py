@@ -90,7 +90,7 @@ def histogram(
         return (count, total), ()
     if len(counts) != len(bounds) + 1 or len(bounds) > MAX_BOUNDS or not all(map(math.isfinite, bounds)):
         return (), ()
-    return (count, total, *counts), (*(f"{bound:g}" for bound in bounds), "+Inf")
+    return (count, total, *counts), (*(repr(float(bound)).removesuffix(".0") for bound in bounds), "+Inf")
 
 
 def grown(values: tuple[float, ...], last: tuple[float, ...]) -> tuple[float, ...]:

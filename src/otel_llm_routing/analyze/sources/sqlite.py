@@ -48,8 +48,13 @@ CREATE TABLE seen (id BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX seen_at ON seen (at);
 """
 
+MOST = 1e18
+"""The largest value of a row: a sum that would grow past it stays there."""
 
-_WRONG = "typeof(value) != 'real' OR NOT value BETWEEN 0 AND 1e18 OR series NOT IN (SELECT id FROM series)"
+_WRONG = (
+    f"typeof(value) != 'real' OR NOT value BETWEEN 0 AND {MOST} "  # noqa: S608  (our own words)
+    "OR series NOT IN (SELECT id FROM series)"
+)
 _NO_COUNT = {
     "points": f"({_WRONG})",
     "bins": f"({_WRONG} OR typeof(bound) != 'text' OR bound GLOB '*[^0-9.e+-]*' AND bound != '+Inf' OR bound = '')",
@@ -67,6 +72,8 @@ def explain(error: sqlite3.Error, path: str) -> str:
         return f"{path}: cannot be opened; check that the file and its folder may be read and written"
     if "readonly" in text:
         return f"{path}: may not be written; change its permissions, or name another file"
+    if "is full" in text:
+        return f"{path}: no space is left where it is; make room, or name a file elsewhere"
     return f"{path}: not a readable SQLite database ({text}); name another file, or restore this one from a copy"
 
 
