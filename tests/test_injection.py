@@ -27,6 +27,8 @@ from markdown_it import MarkdownIt
 from otel_llm_routing.analyze.sources.series import clean
 from otel_llm_routing.policy import loading
 
+pytestmark = pytest.mark.timeout(600)
+
 COMMAND = str(Path(sys.executable).parent / "otel-llm-routing")
 NAMES = (
     "plain",
@@ -119,7 +121,7 @@ class Place:
     def run(self, *arguments, codes=(0,)):
         """Run a command as in a wide terminal that shows colours; return what it printed."""
         done = subprocess.run(
-            [COMMAND, *arguments], check=False, capture_output=True, text=True, cwd=self.folder, timeout=120,
+            [COMMAND, *arguments], check=False, capture_output=True, text=True, cwd=self.folder, timeout=500,
             env={**os.environ, "COLUMNS": "400", "TERM": "dumb", "NO_COLOR": "1"},
         )  # fmt: skip
         assert done.returncode in codes, (arguments, done.stdout[-2000:], done.stderr[-2000:])

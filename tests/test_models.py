@@ -187,10 +187,10 @@ def test_answers_are_remembered_but_not_without_bound():
 def test_no_identifier_takes_long_to_classify():
     hostile = ["a-" * 128, "gpt-" + "0-" * 126, "claude-" + "4-" * 124, "a." * 128, "mistral" + "-a" * 124]
     for text in hostile:
-        start = time.perf_counter()
+        start = time.process_time()
         models.classify(text)
         models.classify(text, "aws.bedrock")
-        assert time.perf_counter() - start < 0.25
+        assert time.process_time() - start < 0.25
 
 
 SAME = [

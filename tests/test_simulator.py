@@ -14,6 +14,8 @@ from simulator.scenarios import CHANGES, MILD, VOLUMES, Case
 
 from otel_llm_routing.analyze import noise
 
+pytestmark = pytest.mark.timeout(600)
+
 ROOT = Path(__file__).parent.parent
 MEASURED = r"(?m)^<!-- simulated.*\n(?:.+\n)*"
 PAGE = ROOT / "docs" / "detection.md"
@@ -27,7 +29,7 @@ def simulate(*arguments, cwd=ROOT):
         env={"PYTHONPATH": str(ROOT / "benchmarks"), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
         check=False,
     )
 

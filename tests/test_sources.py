@@ -9,9 +9,11 @@ import math
 import os
 import re
 import socket
+import ssl
 import sys
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qs
@@ -25,6 +27,8 @@ from otel_llm_routing.cli.app import app
 
 SECRET = "s3cr3t-of-the-test"
 END = int(time.time()) // 3600 * 3600 - 86_400
+PATIENCE = 30.0
+"""Seconds: enough for a machine that has other things to do, too many for a test that only passes by waiting."""
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +141,7 @@ def labels(**changed):
 
 
 def read(server, *, path="", start=END - 3600, end=END, step=0, **more):
-    source = PrometheusSource(f"http://reader:{SECRET}@{server.host}{path}", **{"timeout": 2, **more})
+    source = PrometheusSource(f"http://reader:{SECRET}@{server.host}{path}", **{"timeout": PATIENCE, **more})
     return list(source.counts(start, end, step))
 
 
@@ -187,7 +191,7 @@ FAILURES = {
     "no location": (Answer(302), "answers 302 Found; check the address and its path"),
     "odd location": (Answer(302, headers={"Location": "http://[oops"}), "cannot be reached|sends us on to http"),
     "hang-up": (None, "cannot be reached .*; is it running, and the address right\\?"),
-    "cut off": (Answer(body=b"{", headers={"Content-Length": "9"}, pauses=()), "cannot be reached|did not answer"),
+    "cut off": (Answer(body=b"{", headers={"Content-Length": "9"}), "cannot be reached .*; is it running"),
 }
 
 
@@ -197,7 +201,7 @@ def test_every_failure_says_which_source_why_and_what_to_do(server, name):
     server.answer(answer)
     begun = time.monotonic()
     with pytest.raises(SourceError) as raised:
-        read(server, timeout=0.5)
+        read(server)
     text = str(raised.value)
     assert text.startswith(f"http://{server.host} ")
     assert re.search(said, text), text
@@ -205,17 +209,17 @@ def test_every_failure_says_which_source_why_and_what_to_do(server, name):
     assert text.isprintable()
     assert SECRET not in text
     assert SECRET not in "".join(map(str, raised.value.__context__.args if raised.value.__context__ else ()))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < PATIENCE  # by what was answered, not because time was up
 
 
-@pytest.mark.parametrize("pauses", [(9.0,), (0.1,) * 100], ids=["silence", "a drop at a time"])
+@pytest.mark.parametrize("pauses", [(PATIENCE,), (0.1,) * 300], ids=["silence", "a drop at a time"])
 def test_a_slow_answer_is_given_up(server, pauses):
-    server.answer(matrix(({"x": "y" * 200}, []))._replace(pauses=pauses))
+    server.answer(matrix(({"x": "y" * 300}, []))._replace(pauses=pauses))
     begun = time.monotonic()
     with pytest.raises(SourceError, match=r"did not answer within 0.5 s; ask for a shorter time, or fewer series"):
         read(server, timeout=0.5)
-    assert time.monotonic() - begun < 2
-    assert len(server.asked) == 1  # a busy server is not asked again
+    assert time.monotonic() - begun < PATIENCE / 2
+    assert len(server.asked) <= 1  # a busy server is not asked again
 
 
 def test_nobody_listens():
@@ -225,6 +229,57 @@ def test_nobody_listens():
         with pytest.raises(SourceError, match=r"cannot be reached \(.*refused.*\); is it running") as raised:
             PrometheusSource(url).extent()
     assert SECRET not in str(raised.value)
+
+
+def certificate(path, days):
+    """Write a certificate for localhost that is over in so many days, with its key; return the file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=3))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    bare = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, *bare))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("host", "known", "days", "said"),
+    [
+        ("localhost", False, 2, "set OTEL_LLM_ROUTING_PROMETHEUS_CA to its CA's file"),
+        ("127.0.0.1", True, 2, "name it as its certificate does"),
+        ("localhost", True, -1, "it needs a new certificate"),
+        ("localhost", True, 2, None),
+    ],
+    ids=["unknown CA", "another name", "expired", "trusted"],
+)
+def test_a_certificate_is_checked_and_it_is_said_what_is_wrong_with_it(
+    server, tmp_path, monkeypatch, host, known, days, said
+):
+    pem = certificate(tmp_path / "cert.pem", days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.answer(matrix((labels(), [[END, "5"]])))
+    if known:
+        monkeypatch.setenv("OTEL_LLM_ROUTING_PROMETHEUS_CA", str(pem))
+    source = PrometheusSource(f"https://{host}:{server.server_port}")
+    if said is None:
+        assert [count.requests for count in source.counts(END - 3600, END)] == [5]
+        return
+    with pytest.raises(SourceError, match=rf"cannot be reached \(.*CERTIFICATE.*\); {said}$"):
+        list(source.counts(END - 3600, END))
 
 
 def test_an_answer_without_end_is_cut_off(server, monkeypatch):
@@ -240,7 +295,7 @@ def test_busy_servers_are_asked_again_when_they_say_so(server):
     server.answer(Answer(429, headers={"Retry-After": "0.3"}), Answer(500), good)
     begun = time.monotonic()
     assert [count.requests for count in read(server)] == [7]
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < PATIENCE
     server.answer(None, good)
     assert [count.requests for count in read(server)] == [7]
 
@@ -406,6 +461,13 @@ def test_an_address_that_is_none(name):
     with pytest.raises(SourceError, match=r"write .*prometheus:http://HOST:9090") as raised:
         open_source(name)
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "otlp", "prometheus"])
+def test_a_kind_alone_names_nothing_to_read(kind):
+    for name in (kind, f"{kind}:"):
+        with pytest.raises(SourceError, match=rf"^{kind}: names nothing to read; write {kind}:"):
+            open_source(name)
 
 
 def test_both_kinds_of_source_are_named():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -69,12 +71,19 @@ def run(*command, **more):
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """Return a port that nobody has.
+
+    Below those that the system gives to whoever asks for any (from 32768 on in Linux): until the program that gets it
+    listens, no connection and no other server of a test takes it.
+    """
+    for port in random.SystemRandom().sample(range(15_000, 32_000), 100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    return pytest.fail("of a hundred ports none is free")
 
 
-def wait_for(what, condition, seconds=30.0):
+def wait_for(what, condition, seconds=90.0):
     """Return what ``condition`` returns as soon as that is true; fail with ``what`` after some time."""
     end = time.monotonic() + seconds
     while True:
@@ -110,7 +119,7 @@ class Program:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self.folder)
         try:
-            wait_for(f"{self.name} that is ready:\n{self.log.read_text()[-3000:]}", self._answers)
+            wait_for(f"{self.name} that is ready; its output is in {self.log}", self._answers)
         except BaseException:
             self.__exit__()
             raise

@@ -22,6 +22,8 @@ from otel_llm_routing.policy.reference import Pin, Reference, ReferenceStream
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(600)
+
 AUTO = "openrouter/auto"
 SERVED = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", 'odd "model"')
 BOUNDS = (1024.0, 4096.0, 1048576.0, math.inf)

@@ -12,6 +12,8 @@ from components import ROOT
 from otel_llm_routing.generate.alertmanager import render
 from otel_llm_routing.policy.loading import load, parse
 
+pytestmark = pytest.mark.timeout(600)
+
 COMMITTED = ROOT / "collector" / "rules" / "llm-routing.alertmanager.yaml"
 EXAMPLE = ROOT / "examples" / "policy" / "policy.yaml"
 SEVERITIES = ("page", "ticket", "info")

@@ -19,6 +19,8 @@ from otel_llm_routing.generate.prometheus import rule_file, rule_groups
 from otel_llm_routing.policy import loading, reference
 from otel_llm_routing.policy.plan import plan
 
+pytestmark = pytest.mark.timeout(600)
+
 DIVIDE = 300
 """A slice of five minutes is a second, and a window of an hour 12."""
 SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"

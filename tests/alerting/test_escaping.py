@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from otel_llm_routing.cli.app import app
 from otel_llm_routing.generate.promql import quote, regex
 
+pytestmark = pytest.mark.timeout(600)
+
 TAME = ROOT / "collector" / "rules" / "llm-routing.rules.yaml"
 ALPHABET = "[]!-^ab*?\\&~|:.é${\n "
 

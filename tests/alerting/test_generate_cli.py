@@ -228,6 +228,7 @@ def test_matchers_are_added_to_every_selector_of_the_counter(tmp_path):
     ("broken", "why"),
     [
         ("job", "no label matcher"),
+        ('llm_routing_cached="true"', "llm_routing_cached is not for choosing"),
         ("job=shop", "no label matcher"),
         ('job="shop', "no label matcher"),
         ('job="shop"} or vector(1) #', "no label matcher"),

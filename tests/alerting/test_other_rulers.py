@@ -10,6 +10,8 @@ from otel_llm_routing.generate.prometheus import rule_file, rule_groups
 from otel_llm_routing.policy import loading, reference
 from otel_llm_routing.policy.plan import plan
 
+pytestmark = pytest.mark.timeout(600)
+
 EXAMPLES = ROOT / "examples" / "policy"
 DIVIDE = 300
 """Groups are evaluated every second instead of every five minutes."""

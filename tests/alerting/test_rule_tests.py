@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from otel_llm_routing.cli.app import app
 
+pytestmark = pytest.mark.timeout(600)
+
 EXAMPLES = ROOT / "examples" / "policy"
 COMMITTED = ROOT / "collector" / "rules"
 FILES = ("--policy", str(EXAMPLES / "policy.yaml"), "--reference", str(EXAMPLES / "reference.yaml"))
@@ -89,6 +91,14 @@ def test_one_surface_is_enough(tmp_path, monkeypatch):
     assert kinds >= {"LLMRoutingPinViolated", "LLMRoutingUnpinnedTraffic", "LLMRoutingServedModelUnknown"}
 
 
+def test_a_pinned_surface_may_ask_for_several_models(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nsurfaces:\n  two: {uses: {pinned: [gpt-5-2025-08-07, claude-sonnet-4-5-20250929]}}\n"
+    )
+    passes(generate(tmp_path / "out"))
+
+
 def test_a_policy_alone_is_enough(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     passes(generate(tmp_path / "out", *FILES[:2]))
@@ -98,6 +108,18 @@ def test_a_reference_alone_is_enough_and_matchers_leave_the_tests_passing(tmp_pa
     monkeypatch.chdir(tmp_path)
     matchers = 'job="shop",env!="",zone=~"eu-.*|us-[a-z]+",team!~"b.*"'
     passes(generate(tmp_path / "out", *FILES[2:], "--match", matchers))
+
+
+def test_matchers_that_leave_out_surfaces_leave_the_tests_passing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = generate(tmp_path / "out", *FILES, "--match", 'llm_routing_surface=~"auto.*|nightly-digest"')
+    passes(out)
+    fired = {
+        labels.get("llm_routing_surface")
+        for f in expected(out / "llm-routing.tests.yaml").values()
+        for _, _, labels, _ in f
+    }
+    assert fired == {"autocomplete", "nightly-digest"}
 
 
 def test_every_alert_that_the_policy_can_raise_is_raised_in_a_test():

@@ -23,6 +23,8 @@ from otel_llm_routing.policy import loading
 from otel_llm_routing.policy.plan import plan
 from otel_llm_routing.policy.reference import Reference
 
+pytestmark = pytest.mark.timeout(600)
+
 HOUR, DAY = 12, 288
 """In slices of 5 minutes."""
 SIZE = 9 * DAY
@@ -534,6 +536,6 @@ def test_many_surfaces_are_judged_in_seconds():
     size = verdicts.SPAN // 300
     even = np.full(size, 5.0)
     made = history({known(served, name): even for name in surfaces for served in shares}, size)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert alerts(made, watched) == []
-    assert time.perf_counter() - begun < 30
+    assert time.process_time() - begun < 30

@@ -80,7 +80,7 @@ class Shop:
 
     def go_on(self):
         """Let it make the rest of its calls, and wait for its end."""
-        _, said = self.process.communicate("\n", timeout=60)
+        _, said = self.process.communicate("\n", timeout=500)
         assert self.process.returncode == 0, said
 
     def __exit__(self, *_):

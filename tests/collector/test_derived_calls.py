@@ -14,6 +14,8 @@ from otel_llm_routing.models import kind_of, match, provider_name
 from otel_llm_routing.models.rules import builtin_rules
 from otel_llm_routing.policy import loading
 
+pytestmark = pytest.mark.timeout(600)
+
 POLICY = """
 version: 1
 surfaces:

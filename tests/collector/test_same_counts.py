@@ -10,6 +10,8 @@ from collectors import TARGET, TOKEN, WRITING, Collector, written
 from fake_provider import FakeProvider
 from routed import Shop, Truth
 
+pytestmark = pytest.mark.timeout(600)
+
 CALLS = 1000
 PEERS = {
     "OpenTelemetry": "opentelemetry.instrumentation.genai.openai",

@@ -12,6 +12,8 @@ from rich.console import Console
 from scale.__main__ import AGGREGATION, run
 from scale.series import Stream, series
 
+pytestmark = pytest.mark.timeout(600)
+
 PODS = 60
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 FILTER, AGGREGATING = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL))

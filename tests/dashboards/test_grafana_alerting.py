@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from otel_llm_routing.cli.app import app
 from otel_llm_routing.generate.grafana.alerting import annotation
 
+pytestmark = pytest.mark.timeout(600)
+
 EXAMPLES = ROOT / "examples" / "policy"
 FILES = ("--policy", EXAMPLES / "policy.yaml", "--reference", EXAMPLES / "reference.yaml")
 MEANINGFUL = ("$__range", "${HOME}", "$__file{/no/such/file}", "$$", "$HOME", "a$", "$__{{ $x }}")

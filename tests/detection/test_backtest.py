@@ -497,11 +497,11 @@ def test_many_surfaces_are_replayed_in_seconds_and_little_memory():
             held = tracemalloc.get_traced_memory()[0]
             tracemalloc.stop()
             assert held < 2 * surfaces * models * week.size  # bytes; as numbers of eight it would be 8
-    begun = time.perf_counter()
+    begun = time.process_time()
     end = START + days * DAY
     reference = Reference(pins=(act,), streams=tuple(streams))
     found, _ = replaying.judged(archive, archive.gaps(), None, reference, replaying.Period(START + 9 * DAY, end))
-    assert time.perf_counter() - begun < 30
+    assert time.process_time() - begun < 30
     assert len(found) == surfaces
     assert {round(surface.days) for surface in found} == {90}
 

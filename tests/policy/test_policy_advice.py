@@ -448,6 +448,6 @@ def test_a_thousand_surfaces_are_checked_within_seconds():
     text = "version: 1\nsurfaces:\n" + "".join(f"  {n}: {{uses: {{pinned: x}}, match: /{n}/*}}\n" for n in names)
     loaded = parse(text)
     other = reference(*((f"t{n}", "x", 9, 400, {"x": 1.0}) for n in range(1000)))
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(advise(loaded, other)) == 2000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

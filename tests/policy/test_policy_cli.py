@@ -108,9 +108,18 @@ def test_a_reference_that_cannot_be_read_is_an_error_and_the_policy_is_checked_a
         assert "\nreference.yaml:" in result.stderr
         assert "policy.yaml:5: error: surfaces.a.tolerance" in result.stderr
     (here / "policy.yaml").write_text(WARNED)
+    (here / "reference.yaml").write_text("version: 1\nsurfaces: {}\n")
+    assert "policy" not in run("check").stderr  # only the reference cannot be used
     result = run("check", "--reference", "no-such.yaml")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "no-such.yaml: no such file" in result.stderr
+
+
+@pytest.mark.parametrize("file", [".", "..", "/"])
+def test_a_folder_is_no_policy(here, file):
+    result = run("check", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot be read (Is a directory)" in result.stderr
 
 
 def test_of_very_many_errors_the_first_are_printed(here):

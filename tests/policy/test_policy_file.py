@@ -141,6 +141,7 @@ MISTAKES = [
     ("+    ? [x]\n    : y\n", "5: @: a key that is not text; write a name"),
     ("+    purpose: !!python/object/apply:os.system [x]\n", "5: @.purpose: the tag .* is not used"),
     ("+    purpose: !!binary eHg=\n", "5: @.purpose: eHg= has a meaning of its own in YAML; put it"),
+    ("+  \u00a0b: {uses: {router: x}}\n", "5: surfaces.b: a no-break space before it, .*; type ordinary spaces"),
     # Names
     ("  on:\n    uses: {router: x}\n", "3: surfaces.on: this key is not read as text; put it"),
     ("  404:\n    uses: {router: x}\n", "3: surfaces.404: this key is not read as text"),
@@ -370,7 +371,7 @@ def test_any_value_at_any_place_is_read_or_refused(tmp_path):
 
 YAML_ONLY = re.compile(
     r"same key a second time|alias of something|key that is not text|<<: takes|the tag|has a meaning of its own|"
-    r"this key is not read|listed twice|is not below max|a band needs|\bnan\b|1\.0 is"
+    r"this key is not read|listed twice|is not below max|a band needs|\bnan\b|1\.0 is|no-break"
 )
 """What a schema cannot say: of the text before it is data, and of two values at once."""
 

@@ -194,5 +194,13 @@ def test_half_of_the_smallest_detectable_shifts_are_seen(share, n):
     assert 0.4 < seen.mean() < 0.6
 
 
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 6, 10])
+def test_a_shift_that_could_be_seen_is_seen_when_every_request_moves(share, n):
+    effective = shift.effective_requests(n, 60, 1.0, 300.0, 1.0)
+    moved = shift.score(n if share <= 0.5 else 0, n, share, effective)
+    assert (float(shift.detectable(share, effective, 10, n)) < 1) == (float(moved) > 10)
+
+
 def test_no_traffic_detects_nothing():
     assert shift.detectable([0.5, 1.0], [0.0, 0.0], 10).tolist() == [1.0, 1.0]

@@ -293,6 +293,12 @@ def test_a_silent_surface_is_said_to_be_silent(traffic):
     )
 
 
+def test_of_days_that_begin_at_noon_it_says_before_when_the_last_request_was_counted(traffic):
+    traffic.steady(end="2026-11-23T18:00").steady(begin="2026-11-23T18:00", without=("chart-tooltip",))
+    found = surface(report(traffic, start="2026-11-24T12:00", end="2026-11-25T12:00"), "chart-tooltip").verdict
+    assert "the last was counted before 2026-11-24 12:00" in found.sentence
+
+
 def test_a_surface_that_rests_on_this_weekday_is_not_silent(traffic):
     for day in range(3, 25):
         begin, end = f"2026-11-{day:02}", f"2026-11-{day + 1:02}"

@@ -14,6 +14,8 @@ from routed import Shop, Truth
 
 from otel_llm_routing.analyze.sources import open_source
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("temporality", ["cumulative", "delta"])
 def test_what_the_file_exporter_writes_is_read_and_is_what_was_served(tmp_path, temporality):

@@ -31,6 +31,8 @@ from opentelemetry.trace import set_span_in_context
 from otel_llm_routing.analyze.sources import open_source
 from otel_llm_routing.instrument.metrics import Recorder
 
+pytestmark = pytest.mark.timeout(600)
+
 STEP = 300
 MINUTES = 125
 START = int(time.time() - 3 * 3600) // STEP * STEP

@@ -20,6 +20,8 @@ from otel_llm_routing.analyze.sources import Batched, SizeCount, open_source
 from otel_llm_routing.analyze.sources.points import BUCKET, Point
 from otel_llm_routing.serve.store import Store
 
+pytestmark = pytest.mark.timeout(600)
+
 START = int(time.time()) // 86_400 * 86_400 - 2 * 86_400
 STEP = 300
 SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"

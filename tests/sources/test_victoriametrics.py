@@ -13,6 +13,8 @@ from simulation import DAY, SLICE, Change, Stream
 
 from otel_llm_routing.analyze.sources import open_source
 
+pytestmark = pytest.mark.timeout(600)
+
 SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 STREAMS = (
     Stream("autocomplete", "openrouter/auto", {SONNET: 0.95, HAIKU: 0.05}, 2000, unreported=0.02),

@@ -78,14 +78,15 @@ def detectable(stream: ReferenceStream) -> dict[str, float]:
     found = {}
     for name in ("24h", "7d"):
         window = WINDOWS[name]
+        n = stream.requests / stream.days * window.seconds / DAY
         effective = shift.effective_requests(
-            stream.requests / stream.days * window.seconds / DAY,
+            n,
             stream.requests,
             stream.design_effect,
             stream.concentration,
             window.factor,
         )
-        found[name] = max(float(shift.detectable(shares, effective, limit).max()), least_change(window.seconds))
+        found[name] = max(float(shift.detectable(shares, effective, limit, n).max()), least_change(window.seconds))
     return found
 
 

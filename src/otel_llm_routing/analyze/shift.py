@@ -5,6 +5,7 @@ The generated Prometheus rules compute the same; a test holds the two together. 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -68,11 +69,14 @@ def wobble(share: ArrayLike, effective: ArrayLike) -> NDArray[np.float64]:
         return 2 * np.sqrt(p * (1 - p) / np.asarray(effective, dtype=np.float64))
 
 
-def detectable(share: ArrayLike, effective: ArrayLike, threshold: float) -> NDArray[np.float64]:
+def detectable(
+    share: ArrayLike, effective: ArrayLike, threshold: float, requests: float = math.inf
+) -> NDArray[np.float64]:
     """Return the smallest change of a share, 0 to 1, whose score is ``threshold``; 1 where there is none.
 
     It is the change towards one half, the harder one to see. √(2L·p(1-p)/n_eff) comes close where the change is small,
-    and is too small where the share is near 0 or 1.
+    and is too small where the share is near 0 or 1. ``requests`` are those of the window: a few say too little even
+    where all of them moved, since their p̃ is never more than (n + ½)/(n + 1).
     """
     p, n = np.broadcast_arrays(
         np.clip(np.asarray(share, dtype=np.float64), LEAST_SHARE, 1 - LEAST_SHARE),
@@ -80,10 +84,11 @@ def detectable(share: ArrayLike, effective: ArrayLike, threshold: float) -> NDAr
     )
     rare = np.minimum(p, 1 - p)  # the score is the same for the rest of the stream
     logit = np.log(rare / (1 - rare))
-    low, high = np.zeros(p.shape), 1 - rare
+    most = np.maximum(1 - 0.5 / (requests + 1) - rare, 0.0)
+    low, high = np.zeros(p.shape), most
     for _ in range(HALVINGS):
         change = (low + high) / 2
         now = rare + change
         seen = n / 2 * change * (np.log(now / (1 - now)) - logit) > threshold
         low, high = np.where(seen, low, change), np.where(seen, change, high)
-    return np.where(high < 1 - rare, high, 1.0)
+    return np.where(high < most, high, 1.0)

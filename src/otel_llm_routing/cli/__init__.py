@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
     """Run the command line, or say what it needs to be installed."""
+    # Names may be of any script, and a terminal or a pipe of few: a question mark is better than no report.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
     try:
         from otel_llm_routing.cli.app import app  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:

@@ -110,6 +110,7 @@ def prometheus(
             rules.name,
             lambda traffic: Rehearsal(read.plan, address, traffic),
             labels=labels,
+            accepts=lambda of: all(one.accepts(of.get(one.label, "")) for one in conditions),
         ),
     }
     manifests = output / f"{stem}.prometheusrule.yaml"

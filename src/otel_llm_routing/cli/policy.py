@@ -73,7 +73,8 @@ def check(
                 typer.echo(one.shown(file))
         if errors or unread:
             lines = [*unread.splitlines(), *(one.shown(file) for one in errors)]
-            head = [f"{len(lines):,} errors, so the policy cannot be used"] if len(lines) > 1 else []
+            several = errors and len(lines) > 1
+            head = [f"{many(len(errors), 'error')}, so the policy cannot be used"] if several else []
             if len(lines) > MAX_PROBLEMS:
                 lines[MAX_PROBLEMS:] = [f"and {len(lines) - MAX_PROBLEMS:,} more; mend these first"]
             fail("\n".join([*head, *lines]))
@@ -130,7 +131,7 @@ def schema() -> None:
 
 
 def _beside(file: Path) -> Path | None:
-    found = file.with_name(REFERENCE)
+    found = file.parent / REFERENCE
     return found if found.is_file() else None
 
 

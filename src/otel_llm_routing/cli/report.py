@@ -68,6 +68,7 @@ def report(
         float | None,
         typer.Option(
             min=1,
+            max=1_000_000,
             help="Days in which all surfaces together may raise one false alarm.",
             show_default="1000 for each surface",
         ),

@@ -44,6 +44,9 @@ def matchers(text: str) -> list[Matcher]:
         if one.label == "__name__":
             msg = "__name__ is not for choosing; the rules read one counter"
             raise ValueError(msg)
+        if one.label == "llm_routing_cached":
+            msg = "llm_routing_cached is not for choosing; the rules leave out what a cache answered"
+            raise ValueError(msg)
         if "~" in one.operator:
             _check_regex(value)
         found.append(one)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from otel_llm_routing.generate.prometheus import to_yaml
@@ -104,14 +105,15 @@ def rule_tests(
     rule_file: str,
     judge: Callable[[Sequence[Series]], Judged],
     labels: Mapping[str, str] | None = None,
+    accepts: Callable[[Mapping[str, str]], bool] = lambda _: True,
 ) -> str:
     """Return the text of a promtool test file for ``groups``, which stand in ``rule_file`` beside it.
 
     ``policy`` and ``plan`` are what the groups were generated from; both None for the set that needs no files.
-    ``judge`` says what the rules should make of some traffic. ``labels`` are those that the counter must have besides,
-    for rules that only look at some of its series.
+    ``judge`` says what the rules should make of some traffic. For rules that only look at some of the counter's series,
+    ``labels`` are those that it must have besides, and ``accepts`` says of a series' labels whether they look at it.
     """
-    writer = _Writer(plan, judge, labels or {})
+    writer = _Writer(plan, judge, labels or {}, accepts)
     if plan is None:
         notes = writer.generic()
     else:
@@ -187,11 +189,16 @@ class _Writer:
     """Turns events into tests."""
 
     def __init__(
-        self, plan: Plan | None, judge: Callable[[Sequence[Series]], Judged], labels: Mapping[str, str]
+        self,
+        plan: Plan | None,
+        judge: Callable[[Sequence[Series]], Judged],
+        labels: Mapping[str, str],
+        accepts: Callable[[Mapping[str, str]], bool],
     ) -> None:
         self._plan = plan
         self._judge = judge
         self._labels = labels
+        self._accepts = accepts
         self.tests: list[dict[str, Any]] = []
 
     def planned(self, streams: list[Traffic], rules: int) -> list[str]:
@@ -283,7 +290,8 @@ class _Writer:
 
     def _write(self, name: str, traffic: list[Series], before: int) -> None:
         """Write one test: what fires after ``before`` slices, when the first page comes, and what fires at the end."""
-        judged = self._judge(traffic)
+        traffic = _merged(traffic)
+        judged = self._judge([self._counted(one) for one in traffic])
         end = max(len(series.counts) for series in traffic)
         times = {(slices, alert) for slices in (before, end) for alert in _alerts(self._plan)}
         if (first := judged.begins(FAST, before - 1)) is not None:
@@ -296,11 +304,15 @@ class _Writer:
                 "name": name,
                 "interval": f"{minutes}m",
                 "input_series": [
-                    {"series": _selector(one, self._labels), "values": _values(one.counts)} for one in traffic
+                    {"series": _selector(_labels(one, self._labels)), "values": _values(one.counts)} for one in traffic
                 ],
                 "alert_rule_test": checks,
             }
         )
+
+    def _counted(self, one: Series) -> Series:
+        """Return a series as the rules see it: one that their matchers leave out is nothing."""
+        return one if self._accepts(_labels(one, self._labels)) else one._replace(counts=[0] * len(one.counts))
 
 
 def _events(surfaces: Iterable[SurfacePlan], by_surface: Mapping[str, list[Traffic]]) -> list[Event]:
@@ -414,6 +426,17 @@ def _known(stream: Traffic, parts: Sequence[tuple[Mapping[str, int], int]]) -> l
     return found
 
 
+def _merged(traffic: Iterable[Series]) -> list[Series]:
+    """Return the series with those of the same labels added up: of two, promtool would take one."""
+    found: dict[tuple[str, ...], Series] = {}
+    for one in traffic:
+        *labels, counts = one
+        same = found.get(key := tuple(labels))
+        both = zip_longest(same.counts, counts, fillvalue=0) if same else ()
+        found[key] = one._replace(counts=[sum(pair) for pair in both]) if same else one
+    return list(found.values())
+
+
 # The notation of promtool ---------------------------------------------------------------------------------------------
 
 
@@ -438,7 +461,7 @@ def _check(at: int, alert: str, firing: Iterable[Firing]) -> dict[str, Any]:
     return check
 
 
-def _selector(one: Series, extra: Mapping[str, str]) -> str:
+def _labels(one: Series, extra: Mapping[str, str]) -> dict[str, str]:
     labels = {
         **extra,
         SURFACE: one.surface,
@@ -447,7 +470,11 @@ def _selector(one: Series, extra: Mapping[str, str]) -> str:
         "llm_routing_match": one.match,
         "llm_routing_request_kind": one.kind,
     }
-    inside = ", ".join(f"{name}={quote(value)}" for name, value in labels.items() if value)
+    return {name: value for name, value in labels.items() if value}
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    inside = ", ".join(f"{name}={quote(value)}" for name, value in labels.items())
     return f"llm_routing_requests_total{{{inside}}}"
 
 

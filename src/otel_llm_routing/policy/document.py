@@ -201,6 +201,8 @@ class Document:
                 continue
             name = key.value.strip()
             inner = (*place, name)
+            if key.style is None and key.value[:1].isspace():
+                self.problem(inner, "a no-break space before it, which is no indentation; type ordinary spaces", line)
             if key.tag != f"{_TAG}str":
                 self.problem(inner, "this key is not read as text; put it in quotes", line)
             if name in said:

@@ -267,7 +267,7 @@ class Judge:
         everything = not self._counted.mixes
         days = self._by_surface.get(surface, np.zeros(history.size))
         seen = np.flatnonzero(days)
-        last = self._when(history.start + int(seen[-1]) * DAY) if len(seen) else ""
+        last = self._counted_last(history.start + int(seen[-1]) * DAY) if len(seen) else ""
         plans = [plan for plan in self._streams.values() if plan.surface == surface]
         expected = sum(plan.independent_daily for plan in plans)
         meant = sum(plan.requests / plan.days for plan in plans)
@@ -280,6 +280,11 @@ class Judge:
         ):
             return sentences.silent(meant * whole, everything=everything, last=last)
         return sentences.no_traffic(everything=everything, last=last)
+
+    def _counted_last(self, begin: float) -> str:
+        """Say when the day was that begins then; the days of a range of hours begin at any time."""
+        day = self._when(begin)
+        return f"before {self._when(begin + DAY)}" if " " in day else f"on {day}"
 
     def _rested(self, days: NDArray[np.float64]) -> bool:
         """Return whether the surface had no request a week before the range either, when others had some or none."""

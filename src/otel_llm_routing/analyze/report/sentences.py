@@ -133,8 +133,8 @@ def partial(warnings: Sequence[str]) -> Finding:
 
 
 def silent(expected: float, *, everything: bool, last: str) -> Finding:
-    """Say that requests are missing; ``last`` is when there were some, or empty."""
-    seen = f"; the last was counted on {last}" if last else ""
+    """Say that requests are missing; ``last`` is when there were some, such as ``on 2026-11-24``, or empty."""
+    seen = f"; the last was counted {last}" if last else ""
     of = ", nor of any other surface" if everything else ""
     text = f"No request was counted{of}, where {expected:,.0f} were to be expected by the reference{seen}."
     return Finding("silent", text, "rule")
@@ -142,7 +142,7 @@ def silent(expected: float, *, everything: bool, last: str) -> Finding:
 
 def no_traffic(*, everything: bool, last: str) -> Finding:
     """Say that there is no request."""
-    seen = f" The last was counted on {last}." if last else ""
+    seen = f" The last was counted {last}." if last else ""
     text = f"No request was counted{', nor of any other surface' if everything else ''}.{seen}"
     return Finding("no_traffic", text, "none")
 

@@ -176,6 +176,9 @@ def open_source(name: str, progress: Progress | None = None) -> Source:
             msg = f"{error.name} is not installed; prometheus: needs pip install 'otel-llm-routing[prometheus]'"
             raise SourceError(msg) from None
         return PrometheusSource(url, progress=progress)
+    if not rest and (whole := {"sqlite": "PATH", "otlp": "PATH", "prometheus": "http://HOST:9090"}.get(kind)):
+        msg = f"{kind}: names nothing to read; write {kind}:{whole}"
+        raise SourceError(msg)
     # Not all of it: it may be a mistyped address that holds a password.
     msg = (
         f"{kind.partition('/')[0]!r} is not a kind of source; write sqlite:PATH, with the database of otel-llm-routing "

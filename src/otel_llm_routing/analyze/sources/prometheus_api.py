@@ -114,10 +114,7 @@ class PrometheusAPI:
                 pause = _retry_after(response, backoff)
             if pause is not None:
                 time.sleep(pause)
-        todo = (
-            f"set {ENVIRONMENT}CA to its CA's file" if "CERTIFICATE" in why else "is it running, and the address right?"
-        )
-        raise self.error(f"cannot be reached ({why}); {todo}")
+        raise self.error(f"cannot be reached ({why}); {_unreached(why)}")
 
     def _request(self, client: httpx.Client, path: str, form: dict[str, str] | None) -> tuple[httpx.Response, bytes]:
         """Ask, and follow redirects, but not to where the credentials have no business."""
@@ -271,6 +268,17 @@ def _json(content: bytes) -> Any:
 def _failure(body: Any) -> dict[str, Any]:
     """Return the API's answer if it says that something failed, else nothing."""
     return body if isinstance(body, dict) and body.get("status") == "error" else {}
+
+
+def _unreached(why: str) -> str:
+    """Return what to do where there is no connection."""
+    if "CERTIFICATE" not in why:
+        return "is it running, and the address right?"
+    if "mismatch" in why:
+        return "name it as its certificate does"
+    if "expired" in why:
+        return "it needs a new certificate"
+    return f"set {ENVIRONMENT}CA to its CA's file"
 
 
 def _todo(status: int, failure: dict[str, Any]) -> str:
