@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, get_current, get_value
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -145,7 +145,7 @@ class Tracker:
         if waiting:
             settle()
         context = get_current()
-        if suppressed(context) or not self.heard():
+        if suppressed(context) or not (self._heard or self.heard()):
             return None
         outer = under_way(context)
         if outer is not None and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS):
@@ -482,8 +482,8 @@ if hasattr(os, "register_at_fork"):
 
 def under_way(context: Context | None = None) -> Call | None:
     """Return the call that is being made in ``context``, or here, if it has not ended."""
-    call = get_value(CALL, context)
-    return call if isinstance(call, Call) and not call.ended else None
+    call = (get_current() if context is None else context).get(CALL)
+    return call if isinstance(call, Call) and call._open else None  # noqa: SLF001  (asked in every call)
 
 
 def keep_attribute(span: Span, name: str, value: str) -> None:

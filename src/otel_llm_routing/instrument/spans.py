@@ -51,6 +51,8 @@ LATER_SCOPES = (
 )
 """Scopes whose spans say only after their start what they are, and may not be current."""
 
+_SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # looked up once: an enumeration's members are slow to find
+
 MAX_CALLS = 1024
 """Calls that are remembered, the latest, for the framework spans around them that end after them."""
 
@@ -118,14 +120,18 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         if self.tracker is None:
             return
         try:
-            self._on_start(span, parent_context)
+            self._remember_root(span)
+            scope = span.instrumentation_scope
+            name = scope.name if scope is not None else ""
+            if name != semconv.SCOPE:
+                self._look_at(span, name, parent_context)
         except Exception:  # noqa: BLE001
             swallowed("look at a span that starts")
 
     def on_end(self, span: ReadableSpan) -> None:
         """Forget the span, and count it if it is a model call that no adapter saw."""
         try:
-            context = span.get_span_context()
+            context = span.context
             if context is None:
                 return
             self._roots.pop(context.span_id, None)
@@ -207,20 +213,18 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         root = self._roots.get(span_id)
         return root() if type(root) is ref else cast("SDKSpan | None", root)
 
-    def _on_start(self, span: SDKSpan, parent_context: Context | None) -> None:
-        own = span.get_span_context().span_id
-        parent = span.parent
+    def _remember_root(self, span: SDKSpan) -> None:
+        parent, kind = span.parent, span.kind
         if len(self._roots) >= MAX_OPEN:
             _forget_oldest(self._roots)
         # A request served, or a message taken, is a piece of work of its own even where its sender is in this process.
-        if parent is None or parent.is_remote or span.kind in (SpanKind.SERVER, SpanKind.CONSUMER):
-            self._roots[own] = ref(span)
+        if parent is None or parent.is_remote or kind is _SERVER or kind is _CONSUMER:
+            self._roots[span.context.span_id] = ref(span)
         elif (root := self._root(parent.span_id)) is not None:
-            self._roots[own] = root
-        scope = span.instrumentation_scope
-        name = scope.name if scope is not None else ""
-        if name == semconv.SCOPE:
-            return
+            self._roots[span.context.span_id] = root
+
+    def _look_at(self, span: SDKSpan, name: str, parent_context: Context | None) -> None:
+        """Note a span of the instrumentation scope ``name`` if it is of a model call."""
         attributes = span.attributes or {}
         operation = operation_of(attributes)
         if operation is None and not name.startswith(LATER_SCOPES):
@@ -231,6 +235,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         outer = _innermost.get()
         while outer is not None and outer.live() is None:
             outer = outer.outer
+        own = span.context.span_id
         node = _Node(span, outer, _work(self._root(own)))
         node.suppressed = suppressed(context)
         call = cast("Call | None", context.get(CALL))
