@@ -15,6 +15,7 @@ import weakref
 
 import anyio
 import pytest
+import wrapt
 from opentelemetry import trace
 from opentelemetry.context import get_current
 from outcomes import Ends, chain, collected, raised, seen
@@ -293,7 +294,10 @@ def _tried(action, *args):
 @pytest.mark.parametrize("owner", ["client", "resource"])
 @pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.parametrize("restored", ["first", "last", "never"])
-def test_a_patch_of_the_applications_works_before_and_after_ours(provider, observed, owner, order, restored):
+@pytest.mark.parametrize("with_wrapt", [False, True])
+def test_a_patch_of_the_applications_works_before_and_after_ours(
+    provider, observed, owner, order, restored, with_wrapt
+):
     sdk = OpenAIChat(provider.url)
     cls, name = {
         "client": (sdk.sdk._base_client.SyncAPIClient, "request"),
@@ -309,7 +313,12 @@ def test_a_patch_of_the_applications_works_before_and_after_ours(provider, obser
             saw.append(name)
             return inner.__get__(self, type(self))(*args, **kwargs)
 
-        setattr(cls, name, patched)
+        def wrapper(wrapped, instance, args, kwargs):
+            assert isinstance(instance, cls)
+            saw.append(name)
+            return wrapped(*args, **kwargs)
+
+        setattr(cls, name, wrapt.FunctionWrapper(inner, wrapper) if with_wrapt else patched)
         return inner
 
     def call():
@@ -337,6 +346,19 @@ def test_a_patch_of_the_applications_works_before_and_after_ours(provider, obser
         assert observed.since()[0] == []
     finally:
         setattr(cls, name, original)
+
+
+def test_a_stand_in_for_the_method_gets_what_it_gets_without_us(provider, observed, monkeypatch):
+    sdk = OpenAIChat(provider.url)
+
+    class StandIn:
+        def __call__(self, *args, **kwargs):
+            return len(args)
+
+    monkeypatch.setattr(sdk.sdk._base_client.SyncAPIClient, "request", StandIn())
+    without = sdk.client.chat.completions.create(**sdk.arguments())
+    with observed.on():
+        assert sdk.client.chat.completions.create(**sdk.arguments()) == without == 2
 
 
 def test_a_subclass_with_a_request_of_its_own_is_one_call(provider, observed):

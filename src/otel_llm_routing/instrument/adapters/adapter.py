@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -108,15 +109,16 @@ class Adapter:
         return True
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
-        """Put ``make(original)``, a plain function, in the place of ``owner.name``; false where there is none.
+        """Put ``make(function)``, a plain function, in the place of ``owner.name``; false where there is none.
 
-        For methods that are called so often, and mostly not for a model, that a wrapper of wrapt's would be felt.
+        ``function`` is to be called with the instance first. For methods that are called so often that a wrapper of
+        wrapt's would be felt.
         """
         original = None if owner is None else owner.__dict__.get(name)
         if original is None:
             self.missing(name if owner is None else f"{getattr(owner, '__name__', owner)}.{name}")
             return False
-        ours = functools.wraps(original)(make(original))
+        ours = functools.wraps(original)(make(_function(original)))
         setattr(owner, name, ours)
         self._undo.append(functools.partial(put_back, owner, name, ours, original))
         return True
@@ -223,6 +225,19 @@ def whole(call: Call, result: Any) -> Any:
     call.request.read(call, result)
     call.end()
     return result
+
+
+def _function(method: Any) -> Callable[..., Any]:
+    """Return what takes the instance first, as ``method`` in a class may not: a wrapper of wrapt's has to be bound."""
+    if type(method) is FunctionType:  # not isinstance: such a wrapper says that it is one
+        return method
+    if not hasattr(type(method), "__get__"):  # a stand-in, in somebody's test, which Python does not bind
+        return lambda _, *args, **kwargs: method(*args, **kwargs)
+
+    def bound(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return method.__get__(instance, type(instance))(*args, **kwargs)
+
+    return bound
 
 
 def _plain(method: Any) -> Any:
