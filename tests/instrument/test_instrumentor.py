@@ -12,6 +12,7 @@ import pytest
 from sdk_drivers import DRIVERS, AnthropicMessages, OpenAIChat
 
 from otel_llm_routing import LLMRoutingInstrumentor
+from otel_llm_routing.instrument import environment
 
 
 def python(code, **env):
@@ -94,6 +95,11 @@ def test_an_sdk_can_be_switched_off(telemetry, provider, monkeypatch):
     for driver in (OpenAIChat(provider.url), AnthropicMessages(provider.url)):
         driver.resource(driver.client).create(**driver.arguments())
     assert telemetry.one()["gen_ai.provider.name"] == "anthropic"
+
+
+@pytest.mark.parametrize("name", ["huggingface-hub", "HuggingFace_Hub", "huggingface.hub"])
+def test_an_sdk_is_switched_off_by_any_spelling_of_its_name(name):
+    assert "huggingface_hub" in environment.read({"OTEL_LLM_ROUTING_DISABLED_SDKS": f"openai, {name}"}).disabled_sdks
 
 
 def test_the_entry_point_is_found_under_its_one_name():

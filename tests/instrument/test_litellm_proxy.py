@@ -26,7 +26,8 @@ openai = pytest.importorskip("openai", reason="openai is not installed")
 LITELLM = shutil.which("litellm", path=str(Path(sys.executable).parent))
 if LITELLM is None:
     pytest.skip("litellm is not installed", allow_module_level=True)
-pytest.importorskip("fastapi", reason="litellm[proxy] is not installed")
+for package in ("fastapi", "websockets"):
+    pytest.importorskip(package, reason="litellm[proxy] is not installed")
 
 pytestmark = pytest.mark.timeout(300)  # a proxy takes its time to start
 

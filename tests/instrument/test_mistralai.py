@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from raw_provider import RawProvider, Reply
 
 pytest.importorskip("mistralai", reason="the package mistralai is not installed")
 
@@ -233,6 +234,19 @@ def test_an_answer_of_another_form_is_a_failed_call(client, telemetry, provider)
     with pytest.raises(Exception) as raised:
         client.chat.complete(model="mistral-small-latest", messages=MESSAGES)
     assert telemetry.one()["error.type"] == type(raised.value).__qualname__
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json", b'{"model": "m"}'), ("text/html", b"<p>sign in"), ("", b"")]
+)
+async def test_an_answer_that_is_no_stream_is_a_failed_call(telemetry, kind, body):
+    with RawProvider([Reply(kind=kind, body=(body,))]) as raw, Mistral(api_key="k", server_url=raw.url) as client:
+        for stream in (client.chat.stream, client.chat.stream_async):
+            with pytest.raises(Exception) as raised:
+                await settled(stream(model="mistral-small-latest", messages=MESSAGES))
+            error = type(raised.value).__qualname__
+            assert telemetry.counted()[-1]["error.type"] == error
+    assert [s.attributes["error.type"] for s in telemetry.spans] == [error, error]
 
 
 @pytest.mark.parametrize("stream", [False, True])

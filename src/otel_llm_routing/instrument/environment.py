@@ -6,9 +6,11 @@ A value that cannot be used is logged and ignored: a typing error in the environ
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otel_llm_routing.instrument.adapters import SDKS
 from otel_llm_routing.instrument.guard import once
 from otel_llm_routing.instrument.patterns import kind_and_glob
 
@@ -44,7 +46,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings that ``environ`` (by default the process's environment) holds."""
     env = os.environ if environ is None else environ
     return Settings(
-        disabled_sdks=frozenset(_words(env.get(DISABLED_SDKS, "").lower())),
+        disabled_sdks=_sdks(env.get(DISABLED_SDKS, "")),
         default_surface=env.get(SURFACE, "").strip() or None,
         surface_rules=parse_rules(env.get(SURFACES, "")) + _policy_rules(env.get(POLICY, "").strip()),
         baggage_surfaces=frozenset(_words(env.get(BAGGAGE_SURFACES, ""))),
@@ -74,6 +76,18 @@ def _policy_rules(path: str) -> tuple[tuple[str, str, str], ...]:
     from otel_llm_routing.instrument import policy_file  # noqa: PLC0415  (it costs something, and most have no file)
 
     return policy_file.rules(path)
+
+
+def _sdks(text: str) -> frozenset[str]:
+    """Return the words of ``text`` in lower case, and the SDKs that they name, in whichever of its spellings."""
+    words = _words(text.lower())
+    wanted = {_spelling(word) for word in words}
+    return frozenset(words) | {sdk.name for sdk in SDKS if _spelling(sdk.name) in wanted}
+
+
+def _spelling(name: str) -> str:
+    # The index takes these for the same (packaging.python.org, "Names and normalization").
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _words(text: str) -> list[str]:

@@ -46,6 +46,7 @@ SDKS = (
     Sdk("ibm-watsonx-ai", on="ibm_watsonx_ai.foundation_models", adapter="watsonx"),
     Sdk("litellm", on="litellm", adapter="litellm"),
     Sdk("litellm", on="litellm.integrations.opentelemetry", adapter="litellm"),
+    Sdk("litellm", on="litellm.router_rust.core", adapter="litellm"),
     Sdk("mistralai", on="mistralai.client.basesdk", adapter="mistralai"),
     Sdk("mistralai", on="mistralai.client.utils.eventstreaming", adapter="mistralai"),
     Sdk("mistralai", on="mistralai.azure.client.basesdk", adapter="mistralai"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument.adapters.fields import MAX_DEPTH, count, field, first, text
+from otel_llm_routing.instrument.adapters.fields import MAX_DEPTH, count, field, first, members, text
 from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import provider_of_host
 
@@ -25,28 +25,30 @@ GENERATE_CONTENT = "generate_content"
 
 def read_content(call: Call, response: Any) -> None:
     """Read generated content, or one chunk of it: a dictionary, or an object of the SDK's."""
-    model = field(response, "model_version")
+    fields, details = members(response), call.details
+    model = fields.get("model_version")
     if model != call.body_model:
         call.body(model)
-    if semconv.RESPONSE_ID not in call.details and (value := text(field(response, "response_id"))) is not None:
-        call.details[semconv.RESPONSE_ID] = value
-    if (usage := field(response, "usage_metadata")) is not None:
+    if semconv.RESPONSE_ID not in details and (value := text(fields.get("response_id"))) is not None:
+        details[semconv.RESPONSE_ID] = value
+    if (usage := fields.get("usage_metadata")) is not None:
         read_usage(call, usage)
-    candidates = field(response, "candidates")
+    candidates: Any = fields.get("candidates")
     if (reason := _finished(first(candidates))) is not None:
         reasons = [_finished(candidate) for candidate in candidates] if len(candidates) > 1 else [reason]
-        call.details[semconv.FINISH_REASONS] = tuple(r for r in reasons if r is not None)
+        details[semconv.FINISH_REASONS] = tuple(r for r in reasons if r is not None)
 
 
 def read_usage(call: Call, usage: Any) -> None:
     """Read the tokens so far; the last chunk's are those of the answer."""
+    fields = members(usage)  # every chunk has them
     take_tokens(
         call,
-        prompt=count(field(usage, "prompt_token_count")),
-        tools=count(field(usage, "tool_use_prompt_token_count")),
-        answer=count(field(usage, "candidates_token_count")),
-        thoughts=count(field(usage, "thoughts_token_count")),
-        cached=count(field(usage, "cached_content_token_count")),
+        prompt=count(fields.get("prompt_token_count")),
+        tools=count(fields.get("tool_use_prompt_token_count")),
+        answer=count(fields.get("candidates_token_count")),
+        thoughts=count(fields.get("thoughts_token_count")),
+        cached=count(fields.get("cached_content_token_count")),
     )
 
 

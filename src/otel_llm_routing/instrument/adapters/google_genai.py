@@ -31,8 +31,11 @@ _UPPER = re.compile(r"(?<=[a-z])([A-Z])")
 
 def read_response(call: Call, response: Any) -> None:
     """Read generated content, or the raw response that the application asked for instead."""
-    body = field(field(response, "sdk_http_response"), "body")
-    gemini.read_content(call, _snake(body) if type(body) is str else response)
+    if field(response, "candidates") is None:
+        body = field(field(response, "sdk_http_response"), "body")
+        if type(body) is str:
+            response = _snake(body)
+    gemini.read_content(call, response)
 
 
 def read_embeddings(call: Call, response: Any) -> None:
@@ -51,7 +54,7 @@ def _snake(body: str) -> Any:
     """Return the JSON document in ``body`` with its fields as the SDK names them; None where it is none."""
     try:
         return json.loads(body, object_pairs_hook=lambda pairs: {_UPPER.sub(r"_\1", k).lower(): v for k, v in pairs})
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -5,7 +5,8 @@ litellm calls beneath says whom the call went to, last.
 
 Sources: litellm 1.108.7 ``main.py``, ``utils.py`` (``client``), ``responses/main.py``, ``*/dispatch.py``,
 ``router.py``, ``litellm_core_utils/streaming_handler.py`` and ``litellm_logging.py``,
-``llms/anthropic/chat/handler.py``; the same hooks in 1.72.0.
+``llms/anthropic/chat/handler.py``; the same hooks in 1.72.0. Of the ``Router`` since 1.110, 1.110.2 ``router.py``,
+``router_rust/core.py`` and ``router_rust/invoke/endpoints.py``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from otel_llm_routing.instrument.adapters.adapter import Adapter
 from otel_llm_routing.instrument.adapters.anthropic import read_message
 from otel_llm_routing.instrument.adapters.detour import detour
 from otel_llm_routing.instrument.adapters.litellm_request import (
+    CORE_METHODS,
     FUNCTIONS,
     LITELLM,
     METHODS,
@@ -49,6 +51,11 @@ if TYPE_CHECKING:
     from otel_llm_routing.instrument.adapters.adapter import Begin
 
 
+CORE = "litellm.router_rust.core"
+"""What a ``Router`` since 1.110 hands its calls to; imported when the first one is made."""
+ENDPOINTS = "litellm.router_rust.invoke.endpoints"
+
+
 class LiteLLMAdapter(Adapter):
     """Hooks litellm's functions wherever they are known, its ``Router``, and where providers' answers pass."""
 
@@ -65,7 +72,10 @@ class LiteLLMAdapter(Adapter):
     # Hooking -----------------------------------------------------------------------------------------------------
 
     def hook(self, sdk: Any) -> None:
-        """Hook what the imported module ``sdk`` has: the package, or its integration of OpenTelemetry."""
+        """Hook what the imported module has: the package, its router's core, or its integration of OpenTelemetry."""
+        if sdk.__name__ == CORE:
+            self._hook_core(sdk)
+            return
         if sdk.__name__ != "litellm":
             self.wrap(getattr(sdk, "OpenTelemetry", None), "_get_span_context", _outside)
             return
@@ -76,7 +86,7 @@ class LiteLLMAdapter(Adapter):
                     self._lead(function, functools.partial(self._begin, target))
             elif not name.endswith("_with_retries"):
                 self.missing(name)
-        self._hook_router(sys.modules.get("litellm.router"))
+        self._hook_router()
         logging = sys.modules.get("litellm.litellm_core_utils.litellm_logging")
         self.wrap(getattr(logging, "Logging", None), "post_call", _see_raw)
         handler = sys.modules.get("litellm.litellm_core_utils.streaming_handler")
@@ -84,8 +94,15 @@ class LiteLLMAdapter(Adapter):
         anthropic = sys.modules.get("litellm.llms.anthropic.chat.handler")
         self.wrap(getattr(anthropic, "ModelResponseIterator", None), "chunk_parser", _see_message)
 
-    def _hook_router(self, module: Any) -> None:
-        router = getattr(module, "Router", None)
+    def _hook_router(self) -> None:
+        """Hook the ``Router``, or the class that does its work in 1.109; the one of later versions is not there yet."""
+        module: Any = sys.modules.get("litellm.router_python_core")
+        router = getattr(module, "PythonCore", None)
+        if router is None:
+            module = sys.modules.get("litellm.router")
+            if hasattr(module, "RouterCore"):
+                return
+            router = getattr(module, "Router", None)
         for name, target in METHODS.items():
             self.surround(router, name, functools.partial(self._begin_routed, target), self._returned)
         for name in ("_ageneric_api_call_with_fallbacks", "_generic_api_call_with_fallbacks"):
@@ -93,6 +110,14 @@ class LiteLLMAdapter(Adapter):
         self.wrap(module, "run_async_function", _carry)
         if "_silent_experiment_acompletion" in getattr(router, "__dict__", ()):
             self.wrap(router, "_silent_experiment_acompletion", _apart)
+
+    def _hook_core(self, module: Any) -> None:
+        """Hook the methods that a ``Router`` has no longer itself."""
+        core = getattr(module, "RustCore", None)
+        for name, target in CORE_METHODS.items():
+            self.surround(core, name, functools.partial(self._begin_routed, target), self._returned)
+        self.surround(core, "_call_sync", self._begin_planned, self._returned)
+        self.wrap(sys.modules.get(ENDPOINTS), "_silent_async", _apart)
 
     def _lead(self, function: FunctionType, begin: Begin) -> None:
         around = self._around_async if function.__code__.co_flags & 0x80 else self._around  # 0x80: a coroutine function
@@ -127,6 +152,13 @@ class LiteLLMAdapter(Adapter):
         function = argument(args, kwargs, "original_function", 1)
         target = FUNCTIONS.get(getattr(function, "__name__", ""))
         return None if target is None else self._begin_routed(target._replace(model_at=0), router, args, kwargs)
+
+    def _begin_planned(self, core: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        """Read a synchronous call of the Responses API, for which the core has no method."""
+        plan, asked = argument(args, kwargs, "plan", 0), argument(args, kwargs, "request", 1)
+        if plan.endpoint != "responses":
+            return None
+        return self._begin_routed(FUNCTIONS["responses"], core, (), asked)
 
     def _dispatch(self, call: Call, model: str | None, kwargs: dict[str, Any]) -> None:
         request: Any = call.request

@@ -65,6 +65,11 @@ METHODS = {
     "aembedding": _EMBEDDING,
 }
 """Of the ``Router``; its responses are functions that it makes for each instance."""
+CORE_METHODS = {
+    **{name: target for name, target in METHODS.items() if name != "schedule_acompletion"},
+    "aresponses": _RESPONSES,
+}
+"""Of what a ``Router`` since 1.110 hands its calls to; a scheduled completion becomes one of these."""
 
 MOCKS = ("mock_response", "mock_tool_calls", "mock_timeout")
 

@@ -116,16 +116,15 @@ def _is_call(args: tuple[Any, ...]) -> bool:
 
 
 def _reading(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (_Answer(args[0]), *args[1:])
+    """Return the arguments with the class of the answer seen, which makes the answer as before."""
+    return (wrapt.FunctionWrapper(args[0], _made), *args[1:])
 
 
-class _Answer(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]
-    """The class of the answer, which it makes as before; it sees the fields that the class is going to drop."""
-
-    def __call__(self, *args: Any, **fields: Any) -> Any:
-        if "remote_model" in fields and (call := under_way()) is not None:
-            call.routed(fields["remote_model"])
-        return self.__wrapped__(*args, **fields)
+def _made(cls: Any, instance: Any, args: tuple[Any, ...], fields: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Make an answer, or a part of one; look at the fields that its class is going to drop."""
+    if "remote_model" in fields and (call := under_way()) is not None:
+        call.routed(fields["remote_model"])
+    return cls(*args, **fields)
 
 
 def _see_response(response: Any) -> None:

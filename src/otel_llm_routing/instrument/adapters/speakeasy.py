@@ -158,6 +158,8 @@ class SpeakeasyAdapter(Adapter):
         if answered and not response.is_closed:
             response.extensions[streams.EXTENSION] = call
             streams.observe_bytes(response, call, call.request.read)
+            # Until the method returns, it reads: it may find no stream, and raise what the bytes say.
+            call.reading = _is_awaited(call)
         elif not _is_awaited(call):  # made by a method of the application's own
             call.http_response = None
             if answered:
@@ -187,6 +189,7 @@ def _finish(outcome: Any, result: Any) -> Any:
                     call.request.read(call, result)
             finally:
                 call.end()
+        call.reading = False
     return result
 
 
