@@ -7,15 +7,16 @@ import json
 import warnings
 
 import pytest
+import wrapt
 from conformance import CallHeader, Calls, Retries, Streams
 from driver import Driver, settled
 
 pytest.importorskip("google.genai", reason="google-genai is not installed")
 from google import genai
-from google.genai import _api_client, errors, types
+from google.genai import _api_client, errors, models, types
 from google.oauth2.credentials import Credentials
 
-from otel_llm_routing import surface
+from otel_llm_routing import LLMRoutingInstrumentor, surface
 
 ONE = genai.__version__.startswith("1.")
 USER = {"role": "user"} if ONE else {"type": "user_input"}
@@ -302,6 +303,40 @@ async def test_a_header_beats_the_body(telemetry, provider, monkeypatch, stream,
     counted = telemetry.one()
     assert (counted["gen_ai.response.model"], counted["llm_routing.served.source"]) == ("claude-sonnet-5", "header")
     assert telemetry.span().attributes["llm_routing.gateway"] == "cloudflare"
+
+
+class Wrapped(wrapt.ObjectProxy):
+    """What OpenInference, for one, puts around a stream: it can be iterated, and is no iterator."""
+
+    def __iter__(self):
+        yield from self.__wrapped__
+
+    async def __aiter__(self):
+        async for item in self.__wrapped__:
+            yield item
+
+
+@pytest.mark.parametrize("left", ["drained", "halfway"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_a_stream_that_somebody_else_has_wrapped(telemetry, provider, monkeypatch, is_async, left):
+    owner = models.AsyncModels if is_async else models.Models
+    LLMRoutingInstrumentor().uninstrument()
+    plain = owner.generate_content_stream
+
+    def wrapped(self, **kwargs):
+        return Wrapped(plain(self, **kwargs))
+
+    async def wrapped_async(self, **kwargs):
+        return Wrapped(await plain(self, **kwargs))
+
+    monkeypatch.setattr(owner, "generate_content_stream", wrapped_async if is_async else wrapped)
+    telemetry.instrument()
+    sdk = GenAIContent(provider.url, is_async=is_async)
+    stream = await sdk.stream()
+    read = await sdk.items(stream, limit=1 if left == "halfway" else None)
+    assert read == (1 if left == "halfway" else 4)
+    await sdk.close(stream)
+    assert telemetry.one()["gen_ai.response.model"] == sdk.served
 
 
 def test_the_surface_of_a_stream_is_the_one_it_was_made_for(client, telemetry):

@@ -224,6 +224,22 @@ async def test_a_function_imported_before_is_seen(telemetry, options):
     assert [c["gen_ai.response.model"] for c in telemetry.counted()] == [SERVED] * 2
 
 
+@pytest.mark.parametrize("name", ["completion", "embedding", "responses", "text_completion"])
+def test_a_function_that_somebody_has_replaced_is_seen(telemetry, options, monkeypatch, name):
+    LLMRoutingInstrumentor().uninstrument()
+    plain = getattr(litellm, name)
+
+    def theirs(**kwargs):  # as OpenInference's, which says nothing of what it calls
+        return plain(**kwargs)
+
+    monkeypatch.setattr(litellm, name, theirs)
+    telemetry.instrument()
+    del options["messages"]
+    asked = {"completion": {"messages": MESSAGES}, "text_completion": {"prompt": "hello"}}.get(name, {"input": "hello"})
+    getattr(litellm, name)(model="openai/gpt-5", **asked, **options)
+    assert telemetry.one()["gen_ai.request.model"] == "openai/gpt-5"
+
+
 def test_a_function_imported_now_outlives_the_instrumentation(telemetry, options):
     from litellm import completion as imported_meanwhile
 

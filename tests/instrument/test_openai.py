@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from conformance import CallHeader, Calls, Raw, Retries, Streams
 from driver import MESSAGES
+from raw_provider import RawProvider, Reply
 from sdk_drivers import OpenAIChat, OpenAIResponses
+
+from otel_llm_routing.instrument.adapters import stainless
 
 openai = pytest.importorskip("openai")
 
@@ -262,3 +265,12 @@ def test_hostile_names_are_cut_and_capped(client, telemetry, provider, monkeypat
     for counted in telemetry.counted():
         assert len(counted["gen_ai.response.model"]) == 256
         assert counted["gen_ai.request.model"].isprintable()
+
+
+@pytest.mark.parametrize(("padding", "match"), [(1 << 10, "resolved"), (stainless.MAX_READ, "unreported")])
+def test_a_raw_answer_is_read_besides_unless_that_takes_long(telemetry, padding, match):
+    answer = b'{"object": "list", "model": "text-embedding-3-small-2", "data": [], "x": "%s"}' % (b"x" * padding)
+    with RawProvider([Reply(body=(answer,))]) as raw:
+        embeddings = OpenAIChat(raw.url).client.embeddings.with_raw_response
+        assert embeddings.create(model="text-embedding-3-small", input="x").http_response.content == answer
+    assert telemetry.one()["llm_routing.match"] == match

@@ -155,15 +155,22 @@ def test_a_chat_span_is_not_the_span_of_an_embedding_inside_it(telemetry, tracer
     assert embeddings.instrumentation_scope.name == "otel_llm_routing"
 
 
+@pytest.mark.parametrize(
+    ("method", "written"),
+    [
+        ("set_attribute", ("gen_ai.response.model", "gpt-5")),
+        ("set_attributes", ({"gen_ai.response.model": "gpt-5"},)),
+    ],
+)
 def test_what_the_evidence_says_stays_when_the_spans_owner_writes_the_requested_model_over_it(
-    telemetry, tracer, provider
+    telemetry, tracer, provider, method, written
 ):
     driver = OpenAIChat(provider.url)
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"}
     with tracer.start_as_current_span("chat gpt-5", attributes=attributes) as span:
         driver.client.chat.completions.create(**driver.arguments())
-        span.set_attribute("gen_ai.response.model", "gpt-5")
-        span.set_attributes({"gen_ai.response.model": "gpt-5", "theirs": 1})
+        getattr(span, method)(*written)
+        span.set_attributes({"theirs": 1})
     assert telemetry.span().attributes["gen_ai.response.model"] == driver.served
     assert telemetry.span().attributes["theirs"] == 1
 

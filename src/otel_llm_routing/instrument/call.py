@@ -486,12 +486,16 @@ def under_way(context: Context | None = None) -> Call | None:
     return call if isinstance(call, Call) and call._open else None  # noqa: SLF001  (asked in every call)
 
 
-def keep_attribute(span: Span, name: str, value: str) -> None:
+def keep_attribute(span: Span, name: str, kept: str) -> None:
     """Keep what the evidence says on a span whose owner, when it ends it, may write the requested model there."""
-    plain = span.set_attributes
+    several, one = span.set_attributes, span.set_attribute
 
     def set_attributes(attributes: Mapping[str, Any]) -> None:
-        plain({**attributes, name: value} if name in attributes else attributes)
+        several({**attributes, name: kept} if name in attributes else attributes)
+
+    def set_attribute(key: str, value: Any) -> None:
+        one(key, kept if key == name else value)
 
     with suppress(AttributeError):  # a span of another SDK, that takes no attributes
         span.set_attributes = set_attributes  # type: ignore[method-assign]
+        span.set_attribute = set_attribute  # type: ignore[method-assign]

@@ -161,11 +161,16 @@ def lazy_items(
 
 def _steps(inner: Generator[Any, Any, Any], context: Context) -> Generator[Any, Any, Any]:
     """Run each step of ``inner`` in ``context``, and what happens between them in the consumer's."""
+    token = attach(context)
+    try:
+        steps = iter(inner)  # another one where an instrumentation has put a wrapper around the generator
+    finally:
+        detach(token)
     try:
         while True:
             token = attach(context)
             try:
-                item = next(inner)
+                item = next(steps)
             except StopIteration:
                 return
             finally:
@@ -174,6 +179,8 @@ def _steps(inner: Generator[Any, Any, Any], context: Context) -> Generator[Any, 
     finally:
         token = attach(context)
         try:
+            if steps is not inner and hasattr(steps, "close"):
+                steps.close()
             inner.close()
         finally:
             detach(token)
@@ -202,12 +209,13 @@ async def lazy_async_items(
 
 
 async def _async_steps(inner: AsyncGenerator[Any, Any], context: Context) -> AsyncGenerator[Any, Any]:
+    steps: Any = inner.__aiter__()
     try:
         while True:
             before = get_current()
             attach(context)
             try:
-                item = await anext(inner)
+                item = await anext(steps)
             except StopAsyncIteration:
                 return
             except GeneratorExit:
@@ -218,6 +226,8 @@ async def _async_steps(inner: AsyncGenerator[Any, Any], context: Context) -> Asy
                 attach(before)  # also where the step has left a context of its own, as a span around a ``yield`` does
             yield item
     finally:
+        if steps is not inner and hasattr(steps, "aclose"):
+            await steps.aclose()
         await inner.aclose()
 
 

@@ -88,7 +88,7 @@ class GoogleInteractionsAdapter(Adapter):
     def hook(self, sdk: Any) -> None:
         """Hook the imported module."""
         for name in ("GeminiNextGenInteractions", "AsyncGeminiNextGenInteractions"):
-            self.surround(getattr(sdk, name, None), "create", self._create, self._created)
+            self.surround(getattr(sdk, name, None), "create", self._create, self._created, inside=True)
         base = sys.modules.get(f"{GAOS}.basesdk")
         for name, method, hook in (
             ("BaseSDK", "do_request", _response),

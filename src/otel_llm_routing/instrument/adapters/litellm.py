@@ -54,6 +54,14 @@ if TYPE_CHECKING:
 CORE = "litellm.router_rust.core"
 """What a ``Router`` since 1.110 hands its calls to; imported when the first one is made."""
 ENDPOINTS = "litellm.router_rust.invoke.endpoints"
+HOMES = (
+    "litellm.chat_completions.dispatch",
+    "litellm.embeddings.dispatch",
+    "litellm.responses.dispatch",
+    "litellm.responses.main",
+    "litellm.main",
+)
+"""Where litellm's functions are defined: the outermost of each first, which older versions do not have."""
 
 
 class LiteLLMAdapter(Adapter):
@@ -81,7 +89,7 @@ class LiteLLMAdapter(Adapter):
             return
         self._sdk = sdk
         for name, target in FUNCTIONS.items():
-            if functions := _functions(sdk.__dict__.get(name)):
+            if functions := _functions(sdk.__dict__.get(name)) or _functions(_at_home(name)):
                 for function in functions:
                     self._lead(function, functools.partial(self._begin, target))
             elif not name.endswith("_with_retries"):
@@ -194,6 +202,12 @@ def _functions(public: Any) -> list[FunctionType]:
             found.append(public)
         public = getattr(public, "__wrapped__", None)
     return found[:-1] or found
+
+
+def _at_home(name: str) -> Any:
+    """Return one of litellm's functions from where it is defined: the package may have somebody else's in its place."""
+    homes = (vars(sys.modules[home]) for home in HOMES if home in sys.modules)
+    return next((module[name] for module in homes if name in module), None)
 
 
 def _current() -> Call | None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _WRAPPERS = (wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper)
+MAX_READ = 4 << 20
+"""Bytes of an answer that the application reads by itself and that is read here besides; a longer one tells nothing."""
 MAX_SERVERS = 64
 """Base URLs whose parts are remembered."""
 
@@ -314,6 +316,8 @@ def _read_whole(call: Call, result: Any, response: Any) -> None:
         call.request.read(call, result)
     else:
         # A raw response, or a type of the application's own.
+        if len(response.content) > MAX_READ:
+            return
         try:
             body = json.loads(response.content)
         except (ValueError, RecursionError):
