@@ -13,13 +13,13 @@ from otel_llm_routing.analyze.audit.vocabulary import (
     IDENTITIES,
     asks_a_model,
     chooses,
-    describes_one,
-    flag,
     holds_many,
     is_the_model,
+    key_of_the_name,
     names_a_model,
     names_something_else,
     offers,
+    options,
     vocabulary,
 )
 from otel_llm_routing.models import provider_of_host
@@ -76,21 +76,15 @@ class Reader:
             self._mapping(node, around)
 
     def _items(self, node: Items, around: _Around, table: Table) -> None:
-        option = None
-        for item in node.items:
+        texts = [item.text if isinstance(item, Leaf) else None for item in node.items]
+        for item, option in zip(node.items, options(texts), strict=True):
             if not isinstance(item, Leaf):
                 self._node(item, around._replace(table=Table(table.number, "value"), entry=True))
-                option = None
-                continue
-            said = flag(item.text)
-            if option is not None and said is None:
-                self._leaf(item, self._behind(option, _Around(), asked=False, provider=None, table=table))
-            elif said is not None and said.value:
-                text = Leaf(said.value, item.line, item.column, item.end_column)
-                self._leaf(text, self._behind(said.name, _Around(), asked=False, provider=None, table=table))
-            else:
+            elif option is None:
                 self._leaf(item, around._replace(table=table))
-            option = said.name if said is not None and not said.value else None
+            else:
+                text = Leaf(option.value or item.text, item.line, item.column, item.end_column)
+                self._leaf(text, self._behind(option.name, _Around(), asked=False, provider=None, table=table))
 
     def _new(self, slot: Literal["item", "value"]) -> Table:
         self._count += 1
@@ -105,7 +99,8 @@ class Reader:
         # In `name: OPENAI_MODEL, value: gpt-5` the name is the key.
         renamed = texts.get("name") if {"name", "value"} <= texts.keys() and len(keys) <= 3 else None  # noqa: PLR2004
         beside_a_model = any(names_a_model(key) for key in keys)
-        its_name = self._name_of_one(around, keys) if not beside_a_model else ""
+        described = around.role == "config" and not around.entry and not beside_a_model
+        its_name = key_of_the_name(around.key, keys) if described else ""
         itself = _Around(its_name, "config", NAMED, provider, Table(table.number, "value"))
         if asked or not keys.isdisjoint(_PROVIDERS):
             itself = itself._replace(weight=ASKED, table=None)
@@ -124,12 +119,6 @@ class Reader:
                 self._node(value, _Around(name, "comparison"))
             else:
                 self._node(value, self._behind(name, around, asked, provider, table))
-
-    def _name_of_one(self, around: _Around, keys: set[str]) -> str:
-        """Return the key of the name, where a mapping describes one model, as in ``model: {name: ..., mode: chat}``."""
-        if around.entry or around.role != "config" or not describes_one(around.key):
-            return ""
-        return next((key for key in IDENTITIES if key in keys), "")
 
     def _behind(self, name: str, around: _Around, asked: bool, provider: str | None, table: Table) -> _Around:
         if around.role == "comparison":

@@ -12,13 +12,13 @@ from otel_llm_routing.analyze.audit.vocabulary import (
     EXAMPLES,
     IDENTITIES,
     asks_a_model,
-    describes_one,
-    flag,
     holds_many,
     is_the_model,
+    key_of_the_name,
     names_a_model,
     names_something_else,
     offers,
+    options,
     vocabulary,
 )
 from otel_llm_routing.models import provider_of_host
@@ -216,16 +216,13 @@ class Expressions:
         if isinstance(node, ast.Set):
             place = _of_a_set(place)
         inside = self._inside(place)
-        option = None
-        for item in node.elts:
-            said = flag(_known(item))
-            if option is not None and said is None:
-                self.visit(item, inside._replace(table=None).named(option))
-            elif said is not None and said.value:
-                self._note(item, said.value, inside._replace(table=None).named(said.name))
-            else:
+        for item, option in zip(node.elts, options(map(_known, node.elts)), strict=True):
+            if option is None:
                 self.visit(item, inside)
-            option = said.name if said is not None and not said.value else None
+            elif option.value:
+                self._note(item, option.value, inside._replace(table=None).named(option.name))
+            else:
+                self.visit(item, inside._replace(table=None).named(option.name))
 
     def _inside(self, place: Place) -> Place:
         """Return the place of what is in a list at ``place``."""
@@ -249,7 +246,8 @@ class Expressions:
         provider = self._provider_beside(said, place.provider)
         number = self._table(place)
         is_one_of_many = place.table is not None and place.table.slot == "item"
-        its_name = self._name_of_one(place, said) if not beside_a_model and not is_one_of_many else ""
+        described = place.role not in ("comparison", "catalogue") and not is_one_of_many and not beside_a_model
+        its_name = key_of_the_name(place.key, said) if described else ""
         itself = Place("config", its_name, place.call, NAMED, provider, Table(number, "value"))
         if asked or not said.keys().isdisjoint(_PROVIDERS):
             itself = itself._replace(weight=ASKED, table=None)
@@ -268,12 +266,6 @@ class Expressions:
                 self.visit(value, SPOKEN_OF)
                 continue
             self.visit(value, self._behind(place, name, asked, provider)._replace(table=Table(number, "value")))
-
-    def _name_of_one(self, place: Place, said: Mapping[str, ast.expr]) -> str:
-        """Return the key of the name, where a mapping describes one model: ``model={"name": ..., "mode": "chat"}``."""
-        if place.role in ("comparison", "catalogue") or not describes_one(place.key):
-            return ""
-        return next((key for key in IDENTITIES if key in said), "")
 
     def _is_about(self, key: str, value: ast.expr) -> bool:
         """Return whether what stands behind ``key`` tells people about models."""

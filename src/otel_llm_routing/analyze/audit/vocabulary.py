@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from otel_llm_routing.models import provider_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _LONGEST_KEY = 80
@@ -222,7 +222,15 @@ def holds_many(key: str) -> bool:
     return names_a_model(key) and not describes_one(key)
 
 
-class Flag(NamedTuple):
+def key_of_the_name(key: str, keys: Collection[str]) -> str:
+    """Return which of its ``keys`` names the model, where the mapping behind ``key`` describes one; empty elsewhere.
+
+    As in ``model: {name: ..., mode: chat}``.
+    """
+    return next((name for name in IDENTITIES if name in keys), "") if describes_one(key) else ""
+
+
+class Option(NamedTuple):
     """An option of a command that asks for a model."""
 
     name: str
@@ -230,12 +238,27 @@ class Flag(NamedTuple):
     """Empty where the next argument is it."""
 
 
-def flag(text: str) -> Flag | None:
-    """Return what ``--model`` or ``--model=gpt-5`` says among the arguments of a command; None if it is no such."""
-    found = _FLAG.fullmatch(text) if text.startswith("-") else None
+def options(arguments: Iterable[str | None]) -> Iterator[Option | None]:
+    """Yield for each argument of a command the option whose value it has, or is; None for all others.
+
+    An argument that is no text is None.
+    """
+    before = None
+    for argument in arguments:
+        said = _option(argument) if argument is not None else None
+        if said is None:
+            yield before if argument is not None else None
+        else:
+            yield said if said.value else None
+        before = said if said is not None and not said.value else None
+
+
+def _option(argument: str) -> Option | None:
+    """Return what ``--model`` or ``--model=gpt-5`` says; None of what is no such."""
+    found = _FLAG.fullmatch(argument) if argument.startswith("-") else None
     if found is None or not names_a_model(found[1]):
         return None
-    return Flag(found[1].replace("-", "_"), found[2] or "")
+    return Option(found[1].replace("-", "_"), found[2] or "")
 
 
 def _parts(key: str) -> list[str]:
