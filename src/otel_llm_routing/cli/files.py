@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.cli.failure import fail
+from otel_llm_routing.whole_file import is_device, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def replace(texts: Mapping[Path, str]) -> None:
@@ -23,12 +23,9 @@ def replace(texts: Mapping[Path, str]) -> None:
     path = None
     try:
         for path, text in texts.items():
-            if _device(path):
+            if is_device(path):
                 continue
-            target = Path(os.path.realpath(path))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # A name of our own: two programs that write one part would mix their texts.
-            part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+            part, target = part_of(path)
             parts.append((part, target))
             with part.open("x", encoding="utf-8") as file:
                 file.write(text)
@@ -37,7 +34,7 @@ def replace(texts: Mapping[Path, str]) -> None:
             if target.exists():
                 part.chmod(target.stat().st_mode & 0o777)
         for path, text in texts.items():
-            if _device(path):
+            if is_device(path):
                 path.write_text(text, "utf-8")
         for part, target in parts:
             part.replace(target)
@@ -49,7 +46,3 @@ def replace(texts: Mapping[Path, str]) -> None:
         for part, _ in parts:
             part.unlink(missing_ok=True)
         raise
-
-
-def _device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()

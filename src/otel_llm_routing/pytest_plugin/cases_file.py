@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from otel_llm_routing.whole_file import is_device, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,19 +73,12 @@ def obstacle(path: Path) -> str:
     return "" if os.access(folder, os.W_OK) else "cannot be written; check the permissions of its folder"
 
 
-def is_device(path: Path) -> bool:
-    """Return whether ``path`` is there and no file, such as ``/dev/null``: it must not be replaced by one."""
-    return path.exists() and not path.is_file()
-
-
 def write(path: Path, lines: Iterable[str]) -> None:
     """Write the file as a whole or not at all; a link is followed, and a device written to. Raises ``OSError``."""
     if is_device(path):
         path.write_text("".join(f"{text}\n" for text in lines), "utf-8")
         return
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part, target = part_of(path)
     try:
         with part.open("x", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{text}\n" for text in lines)

@@ -11,6 +11,7 @@ from typing import IO
 from otel_llm_routing.analyze.sources import SourceError
 from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, check, explain
 from otel_llm_routing.serve.forgetting import UNUSED
+from otel_llm_routing.whole_file import is_device
 
 PATIENCE = 2
 """Seconds to wait for another program that has the database locked."""
@@ -73,7 +74,7 @@ def fresh(path: str) -> bool:
         msg = f"{path}: a folder; name a file in it with --db"
         raise StoreError(msg)
     try:
-        if file.exists() and not file.is_file():
+        if is_device(file):
             msg = f"{path}: a device, a pipe or a socket; name a file with --db"
             raise StoreError(msg)
         if not file.exists() or file.stat().st_size == 0:
