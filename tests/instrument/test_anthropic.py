@@ -216,3 +216,19 @@ def test_native_tracing_without_a_provider_leaves_the_span_to_us(telemetry, prov
     client = anthropic.Anthropic(**options, open_telemetry={"tracer_provider": trace.NoOpTracerProvider()})
     client.messages.create(**ARGUMENTS)
     assert telemetry.span().instrumentation_scope.name == "otel_llm_routing"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_what_a_gateways_header_says_stays_on_the_sdks_own_span(native, telemetry, provider, kind, stream):
+    provider.answers(headers={"x-ms-served-model": "claude-haiku-3-5"})
+    if kind == "sync":
+        result = native["sync"].messages.create(**ARGUMENTS, stream=stream)
+        if stream:
+            list(result)
+    else:
+        result = await native["async"].messages.create(**ARGUMENTS, stream=stream)
+        if stream:
+            _ = [event async for event in result]
+    assert telemetry.one()["llm_routing.served.source"] == "header"
+    assert telemetry.span().attributes["gen_ai.response.model"] == "claude-haiku-3-5"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import get_meter_provider
@@ -164,12 +164,15 @@ class Call:
         "_began",
         "_first",
         "_forks",
+        "_introduced",
+        "_kept",
         "_open",
         "_owned",
         "_pending",
         "_tracker",
         "body_model",
         "cached",
+        "complete",
         "context",
         "details",
         "fallback",
@@ -195,6 +198,10 @@ class Call:
         self._tracker = tracker
         self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
         self._first: float | None = None
+        self._introduced = False
+        """Somebody else's span has been told what does not change."""
+        self._kept: dict[str, Any] | None = None
+        """What such a span keeps, whatever its owner writes there."""
         self._forks = forks
         self.request = request
         self.sent: Any = None
@@ -210,6 +217,8 @@ class Call:
         """The SDK's own stream object reads the items, so nobody needs to read the bytes."""
         self.reading = False
         """That object is waiting for the next item at this moment."""
+        self.complete = False
+        """The whole answer is there: what it says is written once, by the end that follows at once."""
         self.input_tokens = 0
         self.output_tokens = 0
         self.details: dict[str, Any] = {}
@@ -249,23 +258,21 @@ class Call:
         self.gateway = found.gateway
         self.cached = found.cached
         self.fallback = self.fallback or found.fallback
-        if not self._owned and before != (self.header_model, self.gateway, self.cached, self.fallback):
-            self.write()
+        if before != (self.header_model, self.gateway, self.cached, self.fallback):
+            self._changed()
 
     def body(self, model: object) -> None:
         """Take the model that the response's body, or a chunk of it, names."""
         name = clean_model(model)
         if name is not None and name != self.body_model:
             self.body_model = name
-            if not self._owned:
-                self.write()
+            self._changed()
 
     def routed(self, model: object, *, fallback: bool = False) -> None:
         """Take the model that a routing trace in the body names."""
         self.fallback = self.fallback or fallback
         self.trace_model = clean_model(model) or self.trace_model
-        if not self._owned:
-            self.write()
+        self._changed()
 
     def sent_to(self, provider: str, address: str | None, port: int | None) -> None:
         """Say whom the call goes to, where that is known only once it is under way."""
@@ -280,6 +287,9 @@ class Call:
                 if port is not None:
                     attributes[semconv.SERVER_PORT] = port
             self.span.set_attributes(attributes)
+        else:
+            self._introduced = False
+            self.write()
 
     def first_chunk(self, at: float | None = None) -> None:
         """Say that a part of the streamed answer has arrived: now, or at a time by ``time.perf_counter``."""
@@ -329,26 +339,37 @@ class Call:
         match = served.match(request.model, request.provider, model, source, overwritten=overwritten, kind=request.kind)
         return model, source, match
 
+    def _changed(self) -> None:
+        if not self._owned and not self.complete:
+            self.write()
+
     def write(self) -> None:
         """Write this project's attributes, and the models, to a span that somebody else opened."""
-        span = self.span
-        if not span.is_recording():
-            return
-        model, source, match = self.decide()
-        attributes: dict[str, Any] = self._ours(source, match)
-        # Another instrumentation may have copied the requested model here; the evidence decides.
+        if self.span.is_recording():
+            self._write(self.span, *self.decide())
+
+    def _write(self, span: Span, model: str | None, source: str, match: str) -> None:
+        attributes = self._ours(source, match)
+        request = self.request
+        if not self._introduced:
+            self._introduced = True
+            attributes[semconv.SURFACE] = self.surface
+            attributes[semconv.SURFACE_SOURCE] = self.surface_source
+            attributes[semconv.REQUEST_KIND] = self.kind
+            if request.model is not None:
+                attributes[semconv.REQUEST_MODEL] = request.model
         if model is not None:
             attributes[semconv.RESPONSE_MODEL] = model
-        if self.request.model is not None:
-            attributes[semconv.REQUEST_MODEL] = self.request.model
+            # Its owner may write the requested model there, or an SDK the body's; the evidence decides.
+            if self._kept is not None:
+                self._kept[semconv.RESPONSE_MODEL] = model
+            elif not request.native_span or model != self.body_model:
+                self._kept = {semconv.RESPONSE_MODEL: model}
+                keep_attributes(span, self._kept)
         span.set_attributes(attributes)
 
     def _ours(self, source: str, match: str) -> dict[str, Any]:
         attributes: dict[str, Any] = {semconv.SERVED_SOURCE: source, semconv.MATCH: match}
-        if not self._owned:  # else they are there since its start
-            attributes[semconv.SURFACE] = self.surface
-            attributes[semconv.SURFACE_SOURCE] = self.surface_source
-            attributes[semconv.REQUEST_KIND] = self.kind
         if self.fallback:
             attributes[semconv.FALLBACK] = True
         if self.gateway is not None:
@@ -442,19 +463,19 @@ class Call:
         """Write what is known to the span, end it if it is ours, and return the context for what is measured of it."""
         context = None
         if span.is_recording():
-            attributes = self._ours(source, match)
             if self._owned:
+                attributes = self._ours(source, match)
                 attributes.update(self.details)
                 if self._first is not None:
                     attributes[semconv.TIME_TO_FIRST_CHUNK] = self._first
-            if model is not None:
-                attributes[semconv.RESPONSE_MODEL] = model
-            if error_type is not None and self._owned:
-                attributes[semconv.ERROR_TYPE] = error_type
-                span.set_status(Status(StatusCode.ERROR))
-            span.set_attributes(attributes)
-            if model is not None and not self._owned:
-                keep_attribute(span, semconv.RESPONSE_MODEL, model)
+                if model is not None:
+                    attributes[semconv.RESPONSE_MODEL] = model
+                if error_type is not None:
+                    attributes[semconv.ERROR_TYPE] = error_type
+                    span.set_status(Status(StatusCode.ERROR))
+                span.set_attributes(attributes)
+            else:
+                self._write(span, model, source, match)
             if span.get_span_context().trace_flags.sampled:
                 context = Context({_SPAN: span})
         if self._owned:
@@ -486,16 +507,20 @@ def under_way(context: Context | None = None) -> Call | None:
     return call if isinstance(call, Call) and call._open else None  # noqa: SLF001  (asked in every call)
 
 
-def keep_attribute(span: Span, name: str, kept: str) -> None:
-    """Keep what the evidence says on a span whose owner, when it ends it, may write the requested model there."""
-    several, one = span.set_attributes, span.set_attribute
+def keep_attributes(span: Span, kept: Mapping[str, Any]) -> None:
+    """Make ``span`` keep the values in ``kept``, whatever its owner writes there afterwards."""
+    if not hasattr(span, "__dict__") or "set_attributes" in vars(span):
+        return  # a span of another SDK, that takes no attributes; or somebody was here before
+    here = ref(span)  # the span holds what follows: if that held the span, only the garbage collector could free it
+    several, one = type(span).set_attributes, type(span).set_attribute
 
     def set_attributes(attributes: Mapping[str, Any]) -> None:
-        several({**attributes, name: kept} if name in attributes else attributes)
+        if (own := here()) is not None:
+            several(own, {name: kept.get(name, value) for name, value in attributes.items()})
 
     def set_attribute(key: str, value: Any) -> None:
-        one(key, kept if key == name else value)
+        if (own := here()) is not None:
+            one(own, key, kept.get(key, value))
 
-    with suppress(AttributeError):  # a span of another SDK, that takes no attributes
-        span.set_attributes = set_attributes  # type: ignore[method-assign]
-        span.set_attribute = set_attribute  # type: ignore[method-assign]
+    span.set_attributes = set_attributes  # type: ignore[method-assign]
+    span.set_attribute = set_attribute  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
-from weakref import WeakSet, ref
+from weakref import ref
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -107,7 +107,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         """Providers whose SDK an adapter has hooked: their calls are counted there, not from spans."""
         self.adapted_scopes: set[str] = set()
         """Scopes of spans that an SDK opens itself for calls that its adapter counts, if only after they have ended."""
-        self._attached: WeakSet[Any] = WeakSet()
+        self._attached: dict[int, ref[Any]] = {}
+        """The providers that have this processor, by identity: not every provider can be hashed."""
         self._roots: dict[int, SDKSpan | ref[SDKSpan]] = {}
         """Of each open span its local root; of one that is its own, a reference that does not keep it."""
         self._started: deque[_Started] = deque(maxlen=MAX_CALLS)
@@ -150,8 +151,10 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     def attach(self, provider: Any) -> None:
         """Add this processor to ``provider``, once, if it takes span processors."""
-        if hasattr(provider, "add_span_processor") and provider not in self._attached:
-            self._attached.add(provider)
+        own = id(provider)
+        known = self._attached.get(own)
+        if (known is None or known() is not provider) and hasattr(provider, "add_span_processor"):
+            self._attached[own] = ref(provider, lambda _: self._attached.pop(own, None))
             provider.add_span_processor(self)
             self.attached = True
 

@@ -261,7 +261,8 @@ class StainlessAdapter(Adapter):
         try:
             response = call.http_response
             if response.is_closed and not call.request.stream:
-                _read_whole(call, result, response)  # writes what it finds to the span
+                _read_whole(call, result, response)
+                call.end()  # writes what was found to the span
         except Exception:  # noqa: BLE001
             swallowed(f"read a response of {self.package}")
 
@@ -304,6 +305,8 @@ def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str,
 def _finish(call: Call, result: Any) -> Any:
     """End a call whose answer is complete; leave one open whose answer is yet to be read."""
     response, call.http_response, call.sent = call.http_response, None, None
+    if call.ended:
+        return result
     if response is None or not (call.request.stream or not response.is_closed):
         _read_whole(call, result, response)
         call.end()  # else the stream, or the bytes, end it
@@ -312,6 +315,7 @@ def _finish(call: Call, result: Any) -> Any:
 
 def _read_whole(call: Call, result: Any, response: Any) -> None:
     """Read evidence from an answer that is complete."""
+    call.complete = True
     if response is None or field(result, "model") is not None:
         call.request.read(call, result)
     else:
