@@ -53,7 +53,7 @@ class ClaudeAgent(Driver):
     )
     modes = ("async",)
     reports = frozenset({"id", "input_tokens"})
-    size = 0
+    size = None
     cli_path = None
 
     def __init__(self, url, *, is_async=True, does="", **options):

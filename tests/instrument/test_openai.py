@@ -8,6 +8,7 @@ from driver import MESSAGES
 from raw_provider import RawProvider, Reply
 from sdk_drivers import OpenAIChat, OpenAIResponses
 
+from otel_llm_routing import surface
 from otel_llm_routing.instrument.adapters import stainless
 
 openai = pytest.importorskip("openai")
@@ -29,6 +30,19 @@ def client(provider, telemetry):
 @pytest.fixture
 def async_client(provider, telemetry):
     return OpenAIChat(provider.url, is_async=True).client
+
+
+def test_each_bucket_of_times_shows_the_last_of_its_calls_as_exemplar(client, telemetry):
+    for name in ("search", "search", "search", "summary"):
+        with surface(name):
+            client.chat.completions.create(model="gpt-5", messages=MESSAGES)
+    points = telemetry.points("llm_routing.duration")
+    assert len(points) == 2
+    for attributes, point in points:
+        own = [s for s in telemetry.spans if s.attributes["llm_routing.surface"] == attributes["llm_routing.surface"]]
+        shown = [exemplar.span_id for exemplar in point.exemplars]
+        assert own[-1].context.span_id in shown
+        assert len(shown) == sum(1 for count in point.bucket_counts if count)
 
 
 def test_embeddings(client, telemetry):

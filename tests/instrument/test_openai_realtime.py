@@ -29,7 +29,7 @@ class Realtime(Driver):
         "The model of a single response: the protocol names that of the session. The size of the input. "
         "A response that is cut off because the application closes the connection is not counted."
     )
-    size = 0
+    size = None
 
     def __init__(self, url, *, is_async=False, **options):
         cls = openai.AsyncOpenAI if is_async else openai.OpenAI
@@ -79,7 +79,8 @@ class TestRealtime(Calls):
 
     async def test_sizes_and_tokens_and_times_are_measured_once(self, sdk, telemetry):
         await sdk.create()
-        for name in ("duration", "input_size", "time_to_first_chunk"):
+        assert telemetry.points("llm_routing.input_size") == []
+        for name in ("duration", "time_to_first_chunk"):
             [(_, point)] = telemetry.points(f"llm_routing.{name}")
             assert point.count == 1, name
         attributes = telemetry.span().attributes

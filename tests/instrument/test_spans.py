@@ -37,6 +37,7 @@ def test_a_genai_span_of_an_sdk_without_an_adapter_is_counted(telemetry, tracer)
     assert telemetry.exporter.get_finished_spans()[0].attributes["llm_routing.surface"] == "digest"
     [(_, read)] = telemetry.points("llm_routing.input_tokens")
     assert read.value == 9
+    assert telemetry.points("llm_routing.input_size") == []  # nobody said how long the request was
 
 
 def test_a_span_that_names_no_served_model_is_unreported_never_copied(telemetry, tracer):

@@ -81,8 +81,8 @@ class CallRequest:
         self.stream = False
         self.address: str | None = None
         self.port: int | None = None
-        self.input_size = 0
-        """Characters of the request's text."""
+        self.input_size: int | None = None
+        """Characters of the request's text; None where they cannot be seen."""
         self.service_tier: str | None = None
         self.kind: str | None = None
         """What the requested identifier is, where the request says more than the identifier: that it is routed."""
@@ -224,9 +224,9 @@ class Call:
         self.details: dict[str, Any] = {}
         """Span attributes read from the response."""
         self.kind = request.kind or (kind_of(request.model, request.provider) if request.model else "unknown")
-        current = get_current_span(context)
+        current = get_current_span(context) if _SPAN in context else None
         processor = tracker.processor
-        root = processor.local_root(current)
+        root = None if current is None else processor.local_root(current)
         self.surface, self.surface_source = tracker.surfaces.resolve(
             context, getattr(root, "name", None), getattr(root, "attributes", None), request.surface
         )
@@ -266,7 +266,8 @@ class Call:
         name = clean_model(model)
         if name is not None and name != self.body_model:
             self.body_model = name
-            self._changed()
+            if not self._owned:
+                self._changed()
 
     def routed(self, model: object, *, fallback: bool = False) -> None:
         """Take the model that a routing trace in the body names."""
@@ -340,6 +341,7 @@ class Call:
         return model, source, match
 
     def _changed(self) -> None:
+        """Write what the evidence says now to a span of somebody else's, which may be ended at any moment."""
         if not self._owned and not self.complete:
             self.write()
 
@@ -426,9 +428,9 @@ class Call:
     def _end(self, error_type: str | None, seconds: float, now: int | None = None) -> None:
         request, span, tracker = self.request, self.span, self._tracker
         model, source, match = self.decide()
-        context = None
+        shown = None
         try:
-            context = self._end_span(span, model, source, match, error_type, now)
+            shown = self._end_span(span, model, source, match, error_type, now)
         except Exception:  # noqa: BLE001  (a span processor of the application's)
             swallowed("end a span")
         cap = tracker.cap
@@ -451,7 +453,7 @@ class Call:
                 self.output_tokens,
                 seconds,
                 self._first,
-                context,
+                shown,
             )
         )
         if self.watcher is not None:
@@ -459,10 +461,10 @@ class Call:
 
     def _end_span(
         self, span: Span, model: str | None, source: str, match: str, error_type: str | None, now: int | None
-    ) -> Context | None:
-        """Write what is known to the span, end it if it is ours, and return the context for what is measured of it."""
-        context = None
-        if span.is_recording():
+    ) -> Span | None:
+        """Write what is known to the span, end it if it is ours, and return the one that exemplars may show."""
+        recorded = span.is_recording()
+        if recorded:
             if self._owned:
                 attributes = self._ours(source, match)
                 attributes.update(self.details)
@@ -476,11 +478,9 @@ class Call:
                 span.set_attributes(attributes)
             else:
                 self._write(span, model, source, match)
-            if span.get_span_context().trace_flags.sampled:
-                context = Context({_SPAN: span})
         if self._owned:
             span.end(now)
-        return context
+        return span if recorded else None
 
 
 def keeps(provider: object) -> bool:

@@ -2,14 +2,15 @@
 
 A call that ends only appends one tuple to a queue, which takes well under a microsecond, needs no lock and is safe in
 a finaliser that the garbage collector runs at any point. The queue is worked off in batches and before each
-collection: counts go to a table that observable counters report, sizes and times to histograms, each with the call's
-own span as its context so that exemplars point at it.
+collection: counts go to a table that observable counters report, sizes and times to histograms, with the call's own
+span as their context so that exemplars point at it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -26,6 +27,8 @@ from otel_llm_routing.instrument.surface import OTHER, Cap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from opentelemetry.trace import Span
+
 
 BATCH = 32
 """Calls that may wait in the queue before the thread that ends one works it off."""
@@ -36,7 +39,8 @@ MAX_SERIES = 1800
 MAX_NAMES = 100
 """Distinct providers of one recorder, and distinct errors."""
 
-_NO_SPAN = set_span_in_context(INVALID_SPAN, Context())
+_EMPTY = Context()
+_NO_SPAN = set_span_in_context(INVALID_SPAN, _EMPTY)
 """Where no exemplar is wanted: without a context, the span current where the queue is worked off would be one."""
 
 SIZE_BOUNDS = [256.0 * 2**n for n in range(10)]
@@ -45,8 +49,12 @@ SECOND_BOUNDS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.
 
 # The values of semconv.REQUEST_ATTRIBUTES.
 Key = tuple[str, str, str, "str | None", "str | None", str, str, str, bool, "str | None"]
-# key, characters, input tokens, output tokens, seconds, seconds to first chunk, context of the span
-Finished = tuple[Key, int, int, int, float, "float | None", "Context | None"]
+# Of these the surface, the provider, the requested and the served model.
+Four = tuple[str, str, "str | None", "str | None"]
+# key, characters (None where nobody saw them), input tokens, output tokens, seconds, seconds to first chunk, the span
+Finished = tuple[Key, "int | None", int, int, float, "float | None", "Span | None"]
+# Whose time falls into which bucket: of that, its error, and the bucket's number.
+_Bucket = tuple[Four, "str | None", int]
 
 
 class Recorder:
@@ -58,7 +66,7 @@ class Recorder:
         self._providers = Cap(MAX_NAMES)
         self._errors = Cap(MAX_NAMES)
         self._requests: dict[Key, int] = {}
-        self._tokens: dict[tuple[str, str, str | None, str | None], list[int]] = {}
+        self._tokens: dict[Four, list[int]] = {}
         meter.create_observable_counter(
             semconv.REQUESTS, [self._observe_requests], unit="{request}", description="Calls to models."
         )
@@ -98,11 +106,13 @@ class Recorder:
 
     def _work_off(self) -> None:
         queue, requests, tokens = self._queue, self._requests, self._tokens
+        measured: list[tuple[_Bucket, int | None, float, float | None, Span | None]] = []
+        last: dict[_Bucket, Span] = {}
         while queue:
             try:
-                key, size, read, written, seconds, first, context = queue.popleft()
+                key, size, read, written, seconds, first, span = queue.popleft()
             except IndexError:
-                return
+                break
             if key not in requests:
                 key = self._bounded(key)
             requests[key] = requests.get(key, 0) + 1
@@ -113,8 +123,17 @@ class Recorder:
                     both = tokens[four] = [0, 0]
                 both[0] += read
                 both[1] += written
+            bucket = four, key[9], bisect_left(SECOND_BOUNDS, seconds)
+            measured.append((bucket, size, seconds, first, span))
+            if span is not None:
+                last[bucket] = span
+        for bucket, size, seconds, first, span in measured:
+            # Of several in one bucket the SDK shows the last as an exemplar: to offer it the others only takes time.
+            context = _NO_SPAN
+            if span is not None and last[bucket] is span:
+                context = set_span_in_context(span, _EMPTY)
             try:
-                self._histograms(four, key[9], size, seconds, first, context)
+                self._histograms(bucket[0], bucket[1], size, seconds, first, context)
             except Exception:  # noqa: BLE001
                 swallowed("record a call's size and time")
 
@@ -134,16 +153,16 @@ class Recorder:
 
     def _histograms(
         self,
-        four: tuple[str, str, str | None, str | None],
+        four: Four,
         error: str | None,
-        size: int,
+        size: int | None,
         seconds: float,
         first: float | None,
-        context: Context | None,
+        context: Context,
     ) -> None:
         attributes = _four(four)
-        context = context or _NO_SPAN
-        self._size.record(size, attributes, context=_NO_SPAN)
+        if size is not None:
+            self._size.record(size, attributes, context=_NO_SPAN)
         if first is not None:
             self._first.record(first, attributes, context=context)
         if error is not None:
@@ -187,7 +206,7 @@ def _attributes(key: Key) -> dict[str, Any]:
     }
 
 
-def _four(four: tuple[str, str, str | None, str | None]) -> dict[str, Any]:
+def _four(four: Four) -> dict[str, Any]:
     surface, provider, requested, served = four
     attributes = {semconv.SURFACE: surface, semconv.PROVIDER: provider}
     if requested is not None:

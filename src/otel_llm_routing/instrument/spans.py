@@ -171,18 +171,20 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         # A task that outlives its request still has the request's span as its current span, ended but readable.
         return span if isinstance(span, SDKSpan) and (span.parent is None or span.parent.is_remote) else None
 
-    def span_of_this_call(self, current: Span, request: CallRequest) -> Span | None:
+    def span_of_this_call(self, current: Span | None, request: CallRequest) -> Span | None:
         """Return the span that somebody opened around this very call, or None; spans around it are noted as covered."""
         node = _innermost.get()
-        if node is None and not current.is_recording():
+        if current is not None and not current.is_recording():
+            current = None
+        if node is None and current is None:
             return None
         found: SDKSpan | None = None
-        here = current.get_span_context().span_id if current.is_recording() else 0
+        here = current.get_span_context().span_id if current is not None else 0
         # By id, as instrumentations put wrappers of their spans into the context.
         if here in self._nodes:
             if node is None or node.live() is None:
                 node = self._nodes[here]
-        elif _is_model_span(current):
+        elif current is not None and _is_model_span(current):
             # A span of any scope that has said what it is since its start.
             node = self._nodes[here] = _Node(current, node, _work(self.local_root(current)))
         while node is not None:
@@ -312,7 +314,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         )
         read = attributes.get(semconv.INPUT_TOKENS, attributes.get("llm.token_count.prompt"))
         written = attributes.get(semconv.OUTPUT_TOKENS, attributes.get("llm.token_count.completion"))
-        tracker.recorder.record((key, 0, _count_of(read), _count_of(written), seconds, None, None))
+        tracker.recorder.record((key, None, _count_of(read), _count_of(written), seconds, None, None))
 
 
 def _forget_oldest(table: dict[int, Any]) -> None:

@@ -96,10 +96,11 @@ def canonical(model: str) -> str:
 
 def clean_model(value: object) -> str | None:
     """Return ``value`` if it can be the identifier of a model: a printable string, not empty, cut to 256 characters."""
-    if type(value) is not str or not value:
-        return None
-    if len(value) > MAX_LENGTH:
-        value = value[:MAX_LENGTH]
+    return _cleaned(value[:MAX_LENGTH]) if type(value) is str else None
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _cleaned(value: str) -> str | None:
     if not value.isprintable():
         value = "".join(c for c in value if c.isprintable())
     return value.strip() or None

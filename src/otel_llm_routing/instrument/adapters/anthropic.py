@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument.adapters.fields import characters, count, field, text
+from otel_llm_routing.instrument.adapters.fields import characters, count, field, members, text
 from otel_llm_routing.instrument.adapters.stainless import Endpoint, StainlessAdapter
 from otel_llm_routing.instrument.adapters.traces import read_traces
 
@@ -40,15 +40,16 @@ def read_message(call: Call, body: Any) -> None:
 
 
 def _message(call: Call, message: Any) -> None:
-    call.body(field(message, "model"))
-    if (value := text(field(message, "id"))) is not None:
+    fields = members(message)
+    call.body(fields.get("model"))
+    if (value := text(fields.get("id"))) is not None:
         call.details[semconv.RESPONSE_ID] = value
-    content = field(message, "content")
+    content = fields.get("content")
     if type(content) is list:
         for block in content:
             _fallback_block(call, block)
-    _usage(call, field(message, "usage"))
-    _stop(call, field(message, "stop_reason"))
+    _usage(call, fields.get("usage"))
+    _stop(call, fields.get("stop_reason"))
 
 
 def _stop(call: Call, reason: Any) -> None:
@@ -64,22 +65,23 @@ def _fallback_block(call: Call, block: Any) -> None:
 def _usage(call: Call, usage: Any) -> None:
     if usage is None:
         return
-    details = call.details
-    read = count(field(usage, "cache_read_input_tokens"))
-    wrote = count(field(usage, "cache_creation_input_tokens"))
+    fields, details = members(usage), call.details
+    read = count(fields.get("cache_read_input_tokens"))
+    wrote = count(fields.get("cache_creation_input_tokens"))
     # Anthropic counts cached input apart; the conventions' input tokens include it. Events repeat totals, so the
     # last one stands; an event that leaves the input out does not erase it.
-    if (total := count(field(usage, "input_tokens")) + read + wrote) > 0:
+    if (total := count(fields.get("input_tokens")) + read + wrote) > 0:
         call.input_tokens = details[semconv.INPUT_TOKENS] = total
     if read:
         details[semconv.CACHE_READ_TOKENS] = read
     if wrote:
         details[semconv.CACHE_WRITE_TOKENS] = wrote
-    if written := count(field(usage, "output_tokens")):
+    if written := count(fields.get("output_tokens")):
         call.output_tokens = details[semconv.OUTPUT_TOKENS] = written
-    if thinking := count(field(field(usage, "output_tokens_details"), "thinking_tokens")):
+    written_details = fields.get("output_tokens_details")
+    if written_details and (thinking := count(field(written_details, "thinking_tokens"))):
         details[semconv.REASONING_TOKENS] = thinking
-    iterations = field(usage, "iterations")
+    iterations = fields.get("iterations")
     if type(iterations) is list:
         for iteration in iterations:
             if field(iteration, "type") == "fallback_message":

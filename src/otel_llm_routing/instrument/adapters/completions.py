@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing import semconv
-from otel_llm_routing.instrument.adapters.fields import characters, count, field, members, text
+from otel_llm_routing.instrument.adapters.fields import MAX_TEXT, characters, count, field, members, text
 from otel_llm_routing.instrument.adapters.stainless import Endpoint
 from otel_llm_routing.instrument.adapters.traces import read_traces
 
@@ -87,8 +87,8 @@ _ONCE = (
 def _once_per_answer(call: Call, body: Any) -> None:
     fields, details = members(body), call.details
     for attribute, name in _ONCE:
-        if (value := fields.get(name)) is not None and (value := text(value)) is not None:
-            details[attribute] = value
+        if type(value := fields.get(name)) is str and value:
+            details[attribute] = value[:MAX_TEXT]
 
 
 # Tokens read and written, and where the details of each stand.

@@ -11,6 +11,8 @@ _NONE: dict[str, Any] = {}
 MAX_DEPTH = 6
 MAX_COUNT = 1 << 53
 """What is larger, or infinite, counts nothing."""
+MAX_TEXT = 256
+"""Characters of a text that is kept."""
 
 
 def field(obj: Any, name: str) -> Any:
@@ -56,8 +58,8 @@ def count(value: Any) -> int:
 
 
 def text(value: Any) -> str | None:
-    """Return ``value`` if it is a string that is not empty, cut to 256 characters."""
-    return value[:256] if type(value) is str and value else None
+    """Return ``value`` if it is a string that is not empty, cut to ``MAX_TEXT`` characters."""
+    return value[:MAX_TEXT] if type(value) is str and value else None
 
 
 def characters(value: Any, depth: int = 0) -> int:

@@ -96,8 +96,7 @@ class GoogleGenAIAdapter(TurnAdapter):
 
     def _embeddings(self, models: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest:  # noqa: ARG002
         request = _request(EMBEDDINGS, read_embeddings, models, kwargs)
-        for name in ("contents", "content", "batch_contents"):
-            request.input_size += gemini.size(kwargs.get(name))
+        request.input_size = sum(gemini.size(kwargs.get(name)) for name in ("contents", "content", "batch_contents"))
         return request
 
 

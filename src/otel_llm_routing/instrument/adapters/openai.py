@@ -25,8 +25,8 @@ class OpenAIAdapter(StainlessAdapter):
     def refine(self, request: CallRequest, client: Any, options: Any, path: str) -> None:  # noqa: ARG002
         """Note the requested tier, and who is known to overwrite the body's model."""
         body = options.json_data
-        if type(body) is dict:
-            request.service_tier = text(body.get("service_tier"))
+        if type(body) is dict and "service_tier" in body:
+            request.service_tier = text(body["service_tier"])
         if path.endswith("/responses"):
             # openai/openai-python issue 3271: the body repeats the deployment's name.
             request.overwrites_body = request.provider in (AZURE, FOUNDRY)

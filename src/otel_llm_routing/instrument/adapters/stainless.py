@@ -153,7 +153,9 @@ class StainlessAdapter(Adapter):
             return None, options
         if not tracker.heard() and not self.tells(client):
             return None, take_surface(None, options)
-        path = _path(options.url)
+        path = options.url
+        if path not in self.endpoints:
+            path = _path(path)
         endpoint = self.endpoints.get(path) or self._absolute(path)
         if endpoint is None:
             return None, options
@@ -164,7 +166,8 @@ class StainlessAdapter(Adapter):
         request = CallRequest(endpoint.operation, provider, model, endpoint.read)
         request.stream = bool(kwargs.get("stream") or (extra.get("stream", body.get("stream")) is True))
         request.address, request.port = address, port
-        request.input_size = endpoint.size(body)
+        if body:  # else it is of the application's own making, and is not looked into
+            request.input_size = endpoint.size(body)
         options = take_surface(request, options)
         self.refine(request, client, options, path)
         call = tracker.start(request)
