@@ -17,7 +17,7 @@ from pathlib import Path
 
 import components
 import pytest
-from embedded import COMMAND, DELTA, Server, export, grpc_call, refused
+from embedded import COMMAND, DELTA, Server, export, grpc_call, refused, sizes
 
 from otel_llm_routing.analyze.shares import mix
 from otel_llm_routing.analyze.sources import SourceError
@@ -333,6 +333,25 @@ def test_a_clock_that_goes_back_counts_nothing_twice(tmp_path):
     with contextlib.closing(sqlite3.connect(server.db)) as connection:
         assert connection.execute("SELECT sum(value) FROM points").fetchone() == (10,)
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("off", [30 * 3_600, -30 * 3_600], ids=["ahead, then right", "right, then behind"])
+def test_what_a_sender_counts_after_its_clock_was_put_back_is_counted_once(server, off):
+    first = max(off, 0)
+    later = first - 30 * 3_600
+    for at, value in ((first, 5), (first + 10, 7), (first, 5)):
+        server.metrics(export((-200_000, at, value)))
+    for at, value in ((later + 20, 8), (later + 30, 12), (later + 20, 8), (first + 10, 7), (later + 40, 13)):
+        server.metrics(export((-200_000, at, value)))
+    with contextlib.closing(sqlite3.connect(server.db)) as connection:
+        assert connection.execute("SELECT sum(value) FROM points").fetchone() == (13,)
+
+
+def test_sizes_after_a_senders_clock_was_put_back_are_counted_once(server):
+    for rows in ((90_000, 800, 1, 2, 0), (10, 1_200, 1, 2, 1), (90_000, 800, 1, 2, 0), (20, 1_100, 2, 1, 1)):
+        server.metrics(sizes(rows))
+    with contextlib.closing(sqlite3.connect(server.db)) as connection:
+        assert connection.execute("SELECT sum(value) FROM bins").fetchone() == (4,)
 
 
 def test_an_end_in_the_middle_of_writing_keeps_what_was_acknowledged(server):

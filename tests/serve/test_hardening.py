@@ -18,7 +18,9 @@ import zlib
 import components
 import grpc
 import pytest
+import zstandard
 from embedded import CHAT, DELTA, Server, export, grpc_call, memory, refused, sizes, span
+from google.rpc.status_pb2 import Status
 
 from otel_llm_routing.analyze.sources.sqlite import APPLICATION_ID, SQLiteSource
 
@@ -296,12 +298,46 @@ def test_a_failed_span_is_an_error(server):
 # Bad input ---------------------------------------------------------------------------------------------------------
 
 
-def test_deflate_is_read_and_a_body_that_is_cut_off_is_refused(server):
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [("deflate", zlib.compress), ("zlib", zlib.compress), ("gzip", gzip.compress), ("zstd", zstandard.compress)],
+)
+def test_what_collectors_pack_with_is_read_and_a_body_that_is_cut_off_is_refused(server, coding, pack):
     data = export((0, 10, 5)).SerializeToString()
-    for coding, pack in (("deflate", zlib.compress), ("gzip", gzip.compress)):
-        for body, status in ((pack(data), 200), (pack(data)[:-9], 400), (b"", 400)):
-            assert server.post("/v1/metrics", body, **{"content-encoding": coding})[0] == status
+    for body, status in ((pack(data), 200), (pack(data)[:-9], 400), (b"", 400)):
+        assert server.post("/v1/metrics", body, **{"content-encoding": coding})[0] == status
     assert server.requests() == 5
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_body_may_be_packed_in_pieces(server, pack):
+    data = export((0, 10, 5)).SerializeToString()
+    coding = "gzip" if pack is gzip.compress else "zstd"
+    body = pack(data[:40]) + pack(b"") + pack(data[40:])
+    assert server.post("/v1/metrics", body, **{"content-encoding": coding})[0] == 200
+    assert server.requests() == 5
+
+
+def test_an_exporter_that_leaves_the_path_out_is_told_which_paths_there_are(server):
+    status, _, body = server.post("/", export((0, 10, 5)).SerializeToString())
+    assert status == 404
+    assert b"/v1/metrics" in body
+
+
+def test_who_packs_otherwise_is_told_which_packing_to_set(server):
+    status, _, body = server.post("/v1/metrics", b"x", **{"content-encoding": "snappy"})
+    assert status == 415
+    assert "set the sender's compression to gzip" in Status.FromString(body).message
+
+
+def test_the_servers_own_log_says_what_a_sender_has_to_change_once_a_minute(tmp_path):
+    server = Server(tmp_path / "a.db")
+    for _ in range(20):
+        server.post("/v1/metrics", b"x", **{"content-encoding": "snappy\x1b[2J"})
+    assert server.stop() == 0
+    assert server.errors().count("\n") == 1
+    assert "refused with 415: content-encoding 'snappy" in server.errors()
+    assert "\x1b" not in server.errors()
 
 
 def test_the_answer_to_bad_input_is_a_status_in_the_kind_asked(server):

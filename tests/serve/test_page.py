@@ -181,6 +181,19 @@ def test_without_the_extra_the_page_draws_simple_charts_and_says_so(browser, tmp
         assert served.get("vega.js")[0] == 404
 
 
+def test_where_nothing_names_the_surface_the_page_says_what_would(browser, tmp_path):
+    with Served(Traffic(tmp_path / "t.db"), command=(sys.executable, "-c", WITHOUT_HTML)) as served:
+        served.send("unknown", AUTO, SONNET, 3)
+        served.send("autocomplete", AUTO, SONNET, 2)
+        browser.look()
+        browser.open(served.url)
+        browser.wait("document.querySelectorAll('main section').length === 2")
+        named = (
+            "[...document.querySelectorAll('main section')].map((one) => one.innerText.includes('docs/surfaces.md'))"
+        )
+        assert browser.tell(named) == [True, False]
+
+
 @pytest.mark.parametrize("path", ["vega.js", "api/charts", "api/verdicts"])
 @pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"sec_fetch_site": "cross-site"}])
 def test_other_sites_get_nothing(judged, path, headers):

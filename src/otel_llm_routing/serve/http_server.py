@@ -10,7 +10,6 @@ import ipaddress
 import re
 import socket
 import time
-import zlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from otel_llm_routing.analyze.window import moment
 from otel_llm_routing.serve.drawing import Drawings
 from otel_llm_routing.serve.judging import Judging
 from otel_llm_routing.serve.opening import StoreError
+from otel_llm_routing.serve.packing import RefusedError, unpack
 from otel_llm_routing.serve.receiver import MalformedError, Receiver
 from otel_llm_routing.serve.self_metrics import CONTENT_TYPE, exposition
 from otel_llm_routing.serve.store import BusyError, Store
@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
     from otel_llm_routing.serve.intake import Intake
+    from otel_llm_routing.serve.notices import Notices
 
 MAX_BODY = 8 << 20
 """Bytes of one request's body, as sent."""
-MAX_UNPACKED = 16 << 20
-"""Bytes of one request's body, unpacked."""
 PATIENCE = 20.0
 """Seconds in which a request's head, and then its body, must arrive."""
 MOST_CONNECTIONS = 400
@@ -60,14 +59,6 @@ CODES = {
 }
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
-
-
-class RefusedError(Exception):
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class ImpatientProtocol(H11Protocol):
@@ -214,12 +205,23 @@ def application(
             return Response(status_code=304, headers=kept)
         return Response(drawing.javascript, headers=kept, media_type="text/javascript")
 
+    async def misdirected(_: Request) -> Response:
+        # An exporter whose URL is taken as it is, as those of JavaScript are.
+        message = "OTLP is taken at /v1/metrics, /v1/traces and /v1/logs: add one to the exporter's URL"
+        _say(store.notices, 404, message)
+        return Response(f"{message}\n", 404)
+
     endpoints = [
-        Route(f"/v1/{signal}{slash}", _endpoint(receiver, executor, signal, host, intake), methods=["POST"])
+        Route(
+            f"/v1/{signal}{slash}",
+            _endpoint(receiver, executor, signal, host, intake=intake, notices=store.notices),
+            methods=["POST"],
+        )
         for signal in ("metrics", "traces", "logs")
         for slash in ("", "/")
     ]
     pages = [
+        Route("/", misdirected, methods=["POST"]),
         Route("/api/mix", data),
         Route("/api/verdicts", verdicts),
         Route("/api/charts", charts),
@@ -248,7 +250,7 @@ def _not_for_others() -> Response:
 
 
 def _endpoint(
-    receiver: Receiver, executor: Executor, signal: str, host: str, intake: Intake
+    receiver: Receiver, executor: Executor, signal: str, host: str, *, intake: Intake, notices: Notices
 ) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -266,8 +268,10 @@ def _endpoint(
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except RefusedError as error:
+            _say(notices, error.status, error)
             return _status(error.status, str(error), as_json=as_json)
         except MalformedError as error:
+            _say(notices, 400, error)
             return _status(400, str(error), as_json=as_json)
         except BusyError as error:
             return _status(503, f"the database cannot be written now ({error}); try again", as_json=as_json)
@@ -276,6 +280,12 @@ def _endpoint(
         return _message(answer, 200, as_json=as_json)
 
     return endpoint
+
+
+def _say(notices: Notices, status: int, message: object) -> None:
+    """Write to the log what a sender has to change: some write nothing to theirs but the status."""
+    if status < 500:  # noqa: PLR2004  (the rest is tried again)
+        notices.log("turned away", "an export was refused with %d: %s", status, message)
 
 
 async def _body(request: Request, intake: Intake) -> bytes:
@@ -311,29 +321,6 @@ async def _body(request: Request, intake: Intake) -> bytes:
             reading.cancel()
         intake.end(arrival)
     return b"".join(chunks)
-
-
-def unpack(data: bytes, headers: Any) -> bytes:
-    """Return the body without its content encoding. Raises ``RefusedError`` before it grows past ``MAX_UNPACKED``."""
-    coding = headers.get("content-encoding", "identity").strip().lower()
-    if coding in ("", "identity"):
-        return data
-    if coding not in ("gzip", "deflate"):
-        raise RefusedError(415, f"content-encoding {coding[:40]!r} is not gzip, deflate or identity")
-    unpacked = bytearray()
-    try:
-        while True:  # a gzip body may have several members
-            inflate = zlib.decompressobj(31 if coding == "gzip" else 15)
-            unpacked += inflate.decompress(data, MAX_UNPACKED + 1 - len(unpacked))
-            if len(unpacked) > MAX_UNPACKED:
-                raise RefusedError(413, f"the body unpacks to more than {MAX_UNPACKED} bytes; send smaller batches")
-            if not inflate.eof:
-                raise RefusedError(400, f"the body is cut off: its {coding} data do not end")
-            data = inflate.unused_data
-            if coding == "deflate" or not data:
-                return bytes(unpacked)
-    except zlib.error as error:
-        raise RefusedError(400, f"the body is not {coding} ({error})") from None
 
 
 def _status(status: int, message: str, *, as_json: bool) -> Response:

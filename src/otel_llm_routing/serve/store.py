@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
+from otel_llm_routing.analyze.sources.points import AHEAD, SEEN_KEPT, grown
 from otel_llm_routing.analyze.sources.series import KEY
 from otel_llm_routing.analyze.sources.sqlite import MOST, explain, names_of
 from otel_llm_routing.serve import forgetting
@@ -222,6 +222,7 @@ class Store:
         """Count a point; return False if there was no room for its stream."""
         increase = point.values
         if point.cumulative:
+            latest = point.time
             row = self._connection.execute(
                 "SELECT time, seen, value FROM streams WHERE id = ?", (point.stream,)
             ).fetchone()
@@ -230,18 +231,19 @@ class Store:
                     return False
                 self._streams += 1
             else:
-                if point.time <= row[0]:
-                    return True  # a repetition, or one that was overtaken: what it says is known
                 last = struct.unpack(f"<{len(row[2]) // 8}d", row[2])
+                if point.time <= row[0] and not _put_back(point, row[0], last):
+                    return True  # a repetition, or one that was overtaken: what it says is known
                 if last == point.values:
                     # Written only now and then, to say that the stream lives.
                     if row[1] < now - REFRESH:
                         self._connection.execute("UPDATE streams SET seen = ? WHERE id = ?", (now, point.stream))
                     return True
                 increase = grown(point.values, last)
+                latest = max(latest, row[0])
             self._connection.execute(
                 "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?)",
-                (point.stream, point.time, now, struct.pack(f"<{len(point.values)}d", *point.values)),
+                (point.stream, latest, now, struct.pack(f"<{len(point.values)}d", *point.values)),
             )
         elif not self._first(b"d" + point.stream, now):
             return True
@@ -334,6 +336,14 @@ class Store:
         self._text += sum(map(len, key))
         self._added.append(key)
         return identifier
+
+
+def _put_back(point: Point, time: int, last: tuple[float, ...]) -> bool:
+    """Return whether ``point`` is newer than that of ``time``, and its sender's clock was put back in between.
+
+    So it is where nothing of it is less, and no retry would be so late: that much earlier it would have counted less.
+    """
+    return point.time < time - AHEAD * 10**9 and all(new >= old for new, old in zip(point.values, last, strict=True))
 
 
 def _other(key: tuple[str, ...]) -> tuple[str, ...]:
