@@ -104,6 +104,30 @@ openrouter         openrouter/auto-beta                              router
 openrouter         openrouter/fusion                                 router
 openrouter         meta-llama/llama-3.3-70b-instruct:floor           router
 openrouter         meta-llama/llama-3.3-70b-instruct:free            pinned
+openrouter         openai/gpt-5.2:online                             pinned
+openrouter         openrouter/auto:online                            router
+openrouter         @preset/support                                   unknown
+openrouter         anthropic/claude-sonnet-4.5@preset/support        unknown
+anthropic          claude-opus-4-6[1m]                               pinned
+anthropic          claude-3-7-sonnet-20250219[1m]                    pinned
+anthropic          claude-sonnet-4-5[1m]                             alias
+anthropic          claude-v-4-6                                      unknown
+aws.bedrock        bedrock/eu-central-1/amazon.nova-lite-v1:0        pinned
+aws.bedrock        bedrock/us-gov-west-1/anthropic.claude-3-haiku-20240307-v1:0  pinned
+x_ai               grok-imagine-image-20260403                       pinned
+mistral_ai         labs-devstral-small-2512                          pinned
+moonshot_ai        moonshot-v1-auto                                  router
+moonshot_ai        kimi-latest                                       alias
+openai             openai/responses/gpt-5-mini                       alias
+azure.ai.inference azure_ai/model_router/ours                        router
+azure.ai.openai    chat-latest                                       unknown
+perplexity         sonar-latest                                      alias
+unknown            qwen-plus-2025-09-11                              pinned
+unknown            qwen-turbo                                        alias
+unknown            qwen-flash-latest                                 alias
+unknown            qwen3-next-80b-a3b-instruct                       unknown
+unknown            our-latest-model                                  unknown
+ollama             smollm2:latest                                    alias
 litellm            our-group                                         unknown
 litellm            auto_router/tiers                                 router
 cloudflare         dynamic/support                                   router
@@ -121,6 +145,28 @@ github             auto                                              router
 def test_a_provider_s_identifier_has_the_kind_its_documentation_gives_it(provider, model, kind):
     assert models.kind_of(model, provider) == kind
     assert models.classify(model, provider).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("requested", "provider", "served", "match"),
+    [
+        ("openai/gpt-4o:online", "openrouter", "openai/gpt-4o", "exact"),
+        ("deepseek/deepseek-r1:free", "openrouter", "deepseek/deepseek-r1:free", "exact"),
+        ("deepseek/deepseek-r1:free", "openrouter", "deepseek/deepseek-v3", "substituted"),
+        ("openai/gpt-5@preset/ours", "openrouter", "openai/gpt-5", "resolved"),
+        ("openrouter/auto:online", "openrouter", "openai/gpt-5", "resolved"),
+        ("claude-opus-4-6[1m]", "anthropic", "claude-opus-4-6", "exact"),
+        ("claude-opus-4-6[1m]", "anthropic", "claude-sonnet-4-6", "substituted"),
+        ("claude-sonnet-4-5[1m]", "anthropic", "claude-sonnet-4-5-20250929", "resolved"),
+        ("bedrock/us-east-1/anthropic.claude-3-haiku-20240307-v1:0", "aws.bedrock", "claude-3-haiku-20240307", "exact"),
+        ("kimi-latest", "moonshot_ai", "kimi-latest", "unconfirmed"),
+        ("kimi-latest", "moonshot_ai", "kimi-k3", "resolved"),
+        ("qwen-plus", "openai", "qwen-plus", "unconfirmed"),
+        ("zai/glm-4.6", "zai", "glm-4.6", "exact"),
+    ],
+)
+def test_a_served_model_is_compared_with_the_part_that_names_the_model(requested, provider, served, match):
+    assert models.match(requested, provider, served) == match
 
 
 @pytest.mark.parametrize(
