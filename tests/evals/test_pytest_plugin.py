@@ -482,6 +482,80 @@ def test_a_test_that_is_run_again_is_a_case_of_several_runs(run, conftest, worke
     ]
 
 
+FORKED = """
+    import json, os
+    from _pytest.runner import runtestprotocol
+
+    def pytest_runtest_protocol(item, nextitem):
+        if "forked" not in item.name:
+            return None
+        # As pytest-forked and pytest-isolate do: the test runs in a process of its own, which sends its reports.
+        hooks, config = item.config.hook, item.config
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            reports = runtestprotocol(item, log=False)
+            sent = [hooks.pytest_report_to_serializable(config=config, report=report) for report in reports]
+            with open(writing, "w") as file:
+                json.dump(sent, file)
+            os._exit(0)
+        os.close(writing)
+        with open(reading) as file:
+            for sent in json.load(file):
+                report = hooks.pytest_report_from_serializable(config=config, data=sent)
+                item.ihook.pytest_runtest_logreport(report=report)
+        os.wait()
+        return True
+"""
+IN_FORKS = """
+    import pytest
+
+    pytestmark = pytest.mark.surface("autocomplete")
+
+    def test_before():
+        pass  # without the provider: a thread of this process would not be there in those to come
+
+    def test_forked(ask):
+        ask()
+
+    def test_forked_and_scored(asks_for_all, ask, llm_routing):
+        ask()
+        llm_routing.score(0.25)
+
+    def test_forked_and_failed(ask):
+        ask()
+        assert 1 == 2
+
+    def test_after(ask):
+        ask()
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_test_that_runs_in_a_process_of_its_own_is_a_case_like_others(run, workers):
+    files = {"conftest.py": dedent(CONFTEST) + dedent(FORKED), "test_forks.py": IN_FORKS}
+    output, _ = run(files, "--llm-routing", "-n", workers)
+    lines = (run.folder / "llm-routing-cases.jsonl").read_text().splitlines()
+    assert len(lines) == 5, output
+    found = {name: (case["score"], len(case["calls"])) for name, case in cases_in(run.folder).items()}
+    assert found == {
+        "test_before": (1.0, 0),
+        "test_forked": (1.0, 1),
+        "test_forked_and_scored": (0.25, 1),
+        "test_forked_and_failed": (0.0, 1),
+        "test_after": (1.0, 1),
+    }
+    assert "calls of no case, such as of fixtures that several tests share: 2" in output
+
+
+def test_a_session_that_sets_up_and_runs_no_test_leaves_the_cases_of_an_earlier_one(run):
+    files = {"conftest.py": "", "test_three.py": THREE.format(end="pass")}
+    run(files, "--llm-routing")
+    before = cases_in(run.folder)
+    _, code = run(files, "--llm-routing", "--setup-only", folder=run.folder)
+    assert code == 0
+    assert cases_in(run.folder) == before
+
+
 NEAREST = """
     import pytest
 

@@ -434,6 +434,27 @@ def test_a_folder_is_read_without_the_files_that_are_no_logs(tmp_path):
     assert "eval-set.json" in found.warnings[0]
 
 
+def test_of_a_folder_files_without_a_suffix_are_read_if_they_are_json(tmp_path):
+    (tmp_path / "20261126_054405").write_bytes((FILES / "deepeval.json").read_bytes())  # as DeepEval up to 3 names them
+    (tmp_path / "LICENSE").write_text("Apache License")
+    (tmp_path / "more").mkdir()
+    found = read_cases(tmp_path)
+    assert (found.format, found.warnings) == ("deepeval", [])
+    assert found.cases == [
+        case._replace(place=case.place.replace("deepeval.json", "20261126_054405").replace(str(FILES), str(tmp_path)))
+        for case in read_cases(FILES / "deepeval.json").cases
+    ]
+
+
+def test_of_a_document_that_holds_its_records_in_a_list_it_is_said_how_to_get_at_them(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text('{"name": "task", "cases": [{"inputs": "the quick brown", "scores": {}}], "failures": []}')
+    with pytest.raises(
+        CasesError, match=r"its first record has name, cases, failures\. If its cases are in cases.*jq -c"
+    ):
+        read_cases(path)
+
+
 # Anything -------------------------------------------------------------------------------------------------------------
 
 ODD = [

@@ -42,8 +42,8 @@ class RecordedCall:
     """What the requested identifier is: ``pinned alias router unknown``."""
     provider: str = ""
     operation: str = ""
-    input_size: int = 0
-    """Characters of the request's text."""
+    input_size: int | None = None
+    """Characters of the request's text; None where they cannot be seen."""
     cached: bool = False
     """A gateway answered from its cache."""
     error: str | None = None
@@ -90,6 +90,8 @@ class Attempt:
         self.passed: bool | None = None
         """None: it has not run."""
         self.skipped = False
+        self.ready = False
+        """Its fixtures were set up."""
         self.asked = False
         """It uses the fixture."""
 
@@ -110,7 +112,8 @@ class Attempt:
     @property
     def is_case(self) -> bool:
         """True for what says something of a surface or a model; a unit test beside it does not."""
-        return not self.skipped and (self.surface is not None or self.asked or bool(self.calls))
+        left_out = self.skipped or (self.ready and self.passed is None)  # with --setup-only, no test runs
+        return not left_out and (self.surface is not None or self.asked or bool(self.calls))
 
 
 class Recording:

@@ -1,7 +1,9 @@
-"""A session with ``--llm-routing``: its cases are gathered from this process, or from the workers of xdist."""
+"""A session with ``--llm-routing``: its cases are gathered from this process, xdist's workers and forked tests."""
 
 from __future__ import annotations
 
+import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,18 @@ from otel_llm_routing.pytest_plugin.recording import SKIPPED, Attempt, Recording
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPORTED = "llm_routing_cases"
-"""The attribute with which a report carries cases from a worker."""
+REPORTED = "llm_routing"
+"""The attribute with which a report carries cases to the process that writes the file."""
 
 
 class Cases:
-    """The hooks. In a worker of xdist they send the cases to the controller, which writes the file."""
+    """The hooks. A worker of xdist, or a process made for one test, sends its cases to the one that writes the file."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._worker = hasattr(config, "workerinput")
+        self._process = os.getpid()
+        self._forked = False
+        """This process was made for one test, by pytest-forked or the like: of its own it has what its report says."""
         self._recording = Recording()
         self._attempt: Attempt | None = None
         self._item: pytest.Item | None = None
@@ -31,12 +36,11 @@ class Cases:
         """Cases with a call that had not ended when its test had, by their keys."""
         self._lines: dict[str, str] = {}
         """The lines of the file by a key that is unique in the session; of a worker, those not sent yet."""
-        self._number = 0
         self._elsewhere = 0
         self._workers = False
         self._error: OSError | None = None
         self._path = Path(config.invocation_params.dir, config.getoption("llm_routing_cases")).absolute()
-        if self._worker is None and (wrong := cases_file.obstacle(self._path)):
+        if not self._worker and (wrong := cases_file.obstacle(self._path)):
             msg = f"--llm-routing-cases: {self._path} {wrong}"  # said now: what a model has answered costs money
             raise pytest.UsageError(msg)
 
@@ -45,12 +49,19 @@ class Cases:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt; a plugin that runs a failed test again comes here again."""
+        if os.getpid() != self._process:
+            self._begin_anew()
         if self._attempt is not None and self._item is item and self._attempt.passed is not None:
             self._finish(self._attempt)  # no report told of its end: pytest-retry runs a test again within its call
         self._item, self._attempt = item, Attempt(item.nodeid, None)
         self._attempt.surface = surface_of(item)
         self._recording.running = self._attempt
         self._recording.start()
+
+    def _begin_anew(self) -> None:
+        """Leave what was there before a fork to the other process."""
+        self._process, self._forked = os.getpid(), True
+        self._lines, self._late, self._recording.elsewhere = {}, {}, []
 
     def attempt_of(self, item: pytest.Item) -> Attempt:
         """Return the attempt of ``item`` that is under way, for the fixture."""
@@ -94,7 +105,7 @@ class Cases:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
         """Take how a phase of the test ended."""
-        yield  # what runs tests of unittest puts their errors into ``call``
+        outcome: Any = yield  # what runs tests of unittest puts their errors into ``call``
         attempt = self._attempt
         if attempt is None or self._item is not item:
             return
@@ -102,10 +113,13 @@ class Cases:
         # What is expected to fail, and not even run, ends in the set-up as well.
         if call.when == "call" or isinstance(error, SKIPPED):
             attempt.ended(error)
-        elif call.when == "setup" and isinstance(error, pytest.xfail.Exception):
-            attempt.skipped = True
+        elif call.when == "setup":
+            attempt.skipped = isinstance(error, pytest.xfail.Exception)
+            attempt.ready = error is None
         elif call.when == "teardown":
             self._finish(attempt)
+            if self._forked:
+                setattr(outcome.get_result(), REPORTED, self._said(len(self._recording.elsewhere)))
 
     def _finish(self, attempt: Attempt) -> None:
         settle()  # of streams that were dropped, an end may be waiting
@@ -113,33 +127,33 @@ class Cases:
         if not attempt.is_case:
             self._recording.elsewhere += attempt.calls
             return
-        key = f"{self._worker['workerid'] if self._worker is not None else ''}:{self._number}"
-        self._number += 1
+        key = secrets.token_hex(8)  # no seed that a test sets makes it come again
         self._lines[key] = cases_file.line(attempt)
         if not all(call.ended for call in attempt.calls):
             self._late[key] = attempt
 
-    # From worker to controller --------------------------------------------------------------------------------------
+    # From process to process ----------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Let the next report carry the cases, so that those of a worker that crashes later are not lost."""
-        if self._worker is None:
-            self._take(getattr(report, REPORTED, {}))
-        elif self._lines:
-            setattr(report, REPORTED, self._lines)
+        """Take what a report carries, or let it carry on the cases of a worker, which would be lost if that crashed."""
+        self._take(getattr(report, REPORTED, {}))
+        self._workers = self._workers or hasattr(report, "node")
+        if self._worker and self._lines:
+            setattr(report, REPORTED, self._said(0))
             self._lines = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what a worker says at its end."""
-        said = getattr(node, "workeroutput", {}).get("llm_routing", {})
-        self._take(said.get("cases", {}))
-        self._elsewhere += said.get("elsewhere", 0)
+        self._take(getattr(node, "workeroutput", {}).get(REPORTED, {}))
 
-    def _take(self, lines: dict[str, str]) -> None:
-        self._workers = self._workers or bool(lines)
-        self._lines.update(lines)
+    def _said(self, elsewhere: int) -> dict[str, Any]:
+        return {"cases": self._lines, "elsewhere": elsewhere}
+
+    def _take(self, said: dict[str, Any]) -> None:
+        self._lines.update(said.get("cases", {}))
+        self._elsewhere += said.get("elsewhere", 0)
 
     # The session ----------------------------------------------------------------------------------------------------
 
@@ -150,11 +164,8 @@ class Cases:
         self._elsewhere += len(self._recording.elsewhere)
         if self._attempt is not None:  # the test that was interrupted
             self._elsewhere += len(self._attempt.calls)
-        if self._worker is not None:
-            session.config.workeroutput["llm_routing"] = {  # type: ignore[attr-defined]
-                "cases": self._lines,
-                "elsewhere": self._elsewhere,
-            }
+        if self._worker:
+            session.config.workeroutput[REPORTED] = self._said(self._elsewhere)  # type: ignore[attr-defined]
         elif self._lines:
             # Of workers the cases come in no order that would be the same next time.
             lines = sorted(self._lines.values()) if self._workers else list(self._lines.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from otel_llm_routing.analyze.evals.reading.columns import COLUMNS, resolved
 from otel_llm_routing.analyze.evals.reading.draft import Finish
 from otel_llm_routing.analyze.evals.reading.formats import FORMATS, named, told
-from otel_llm_routing.analyze.evals.reading.opening import contents
+from otel_llm_routing.analyze.evals.reading.opening import contents, is_json
 from otel_llm_routing.analyze.evals.reading.problems import CasesError, Notes
 
 if TYPE_CHECKING:
@@ -65,12 +65,19 @@ def _files(path: Path) -> list[Path]:
         raise CasesError(msg)
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix in IN_FOLDER and not file.name.startswith("."))
+    found = sorted(filter(_is_log, path.iterdir()))
     if not found:
         kinds = ", ".join(f"*{suffix}" for suffix in IN_FOLDER)
         msg = f"{path}: no {kinds} in this folder; name one with logs, or a file"
         raise CasesError(msg)
     return found
+
+
+def _is_log(file: Path) -> bool:
+    """Return whether a file of a folder may hold cases; DeepEval up to 3 names its files by the time alone."""
+    if file.name.startswith("."):
+        return False
+    return file.suffix in IN_FOLDER or (not file.suffix and file.is_file() and is_json(file))
 
 
 def _read(

@@ -83,7 +83,13 @@ def told(path: object, head: Sequence[Record], columns: Mapping[str, str]) -> Fo
     names = ", ".join(values.text(name) for name in list(first)[:20])
     has = f"its first record has {names}" if names else "it holds no records of named values"
     msg = (
-        f"{path}: of no format that is known; {has}. Formats are {', '.join(FORMATS)}; for columns of other names say "
-        "which is which: --column surface=metadata.feature"
+        f"{path}: of no format that is known; {has}. {_unwrapping(first)}Formats are {', '.join(FORMATS)}; for columns "
+        "of other names say which is which: --column surface=metadata.feature"
     )
     raise CasesError(msg)
+
+
+def _unwrapping(document: Mapping[str, Any]) -> str:
+    """Say how to get at the records that a document holds in a list, as pydantic-evals' reports do."""
+    lists = [name for name, held in document.items() if name.isidentifier() and values.objects(held)]
+    return f"If its cases are in {lists[0]}, write each on a line: jq -c '.{lists[0]}[]'. " if lists else ""

@@ -77,6 +77,15 @@ def contents(path: Path, notes: Notes) -> Iterator[Contents]:
         raise CasesError(msg) from None
 
 
+def is_json(path: Path) -> bool:
+    """Return whether a file begins as JSON does; one that cannot be read is left to whoever opens it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip()[:1] in (b"{", b"[")
+    except OSError:
+        return True
+
+
 @contextmanager
 def _unpacked(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
     """Yield the bytes of a file, or what its gzip holds, and what they begin with."""
