@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from stack.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Addresses:
         """Return HOST:PORT of a port of a service."""
         key = (self._network[service], str(port))
         if key not in self._ports:
-            self._ports[key] = _free_port()
+            self._ports[key] = free_port()
         return f"127.0.0.1:{self._ports[key]}"
 
     def port(self, service: str, port: int | str) -> str:
@@ -143,9 +144,3 @@ def _placed(word: str, places: Mapping[str, Path]) -> str:
     """Return an argument with the path in it, if any, as it is on this machine."""
     option, equals, value = word.rpartition("=")
     return f"{option}{equals}{places[value]}" if value in places else word
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
+import runpy
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -23,6 +21,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".tools" / "bin"
+# By its path: whoever imports this need not have deploy/ among its modules.
+free_port = runpy.run_path(str(ROOT / "deploy" / "stack" / "ports.py"))["free_port"]
 DEBIAN = Path("/usr/bin/prometheus")
 """Debian 12's Prometheus, which is 2.42: the oldest that the rules support."""
 
@@ -68,19 +68,6 @@ def run(*command, **more):
     done = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True, **more)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
-
-
-def free_port():
-    """Return a port that nobody has.
-
-    Below those that the system gives to whoever asks for any (from 32768 on in Linux): until the program that gets it
-    listens, no connection and no other server of a test takes it.
-    """
-    for port in random.SystemRandom().sample(range(15_000, 32_000), 100):
-        with socket.socket() as found, contextlib.suppress(OSError):
-            found.bind(("127.0.0.1", port))
-            return port
-    return pytest.fail("of a hundred ports none is free")
 
 
 def wait_for(what, condition, seconds=90.0):

@@ -274,6 +274,25 @@ def test_bad_input_exits_with_2(folder, arguments, said):
     assert result.stdout == ""
 
 
+def test_a_source_that_answers_in_part_says_so_in_both_forms(folder):
+    point = {"asInt": "5", "timeUnixNano": f"{END - HOUR}000000000", "startTimeUnixNano": f"{END - 2 * HOUR}000000000"}
+    total = {"aggregationTemporality": 1, "isMonotonic": True, "dataPoints": [point]}
+    metrics = {"scopeMetrics": [{"metrics": [{"name": "llm_routing.requests", "sum": total}]}]}
+    (folder / "m.json").write_text(json.dumps({"resourceMetrics": [metrics]}) + '\n{"resourceMetrics": [{"sc\n{}\n')
+    [warning] = json.loads(run("otlp:m.json", "--json").stdout)["partial"]
+    assert "m.json" in warning
+    assert f"the source answered in part only: {warning}\n" in run("otlp:m.json").stdout
+
+
+def test_a_narrow_terminal_and_a_pipe_lose_nothing(folder):
+    fill(folder / "t.db", shift(3))
+    command = ["check", "--source", "sqlite:t.db", "--at", AT]
+    assert words(run("sqlite:t.db", width=40).stdout) == words(run("sqlite:t.db", width=80).stdout)
+    piped = CliRunner().invoke(app, command, env={"COLUMNS": None}).stdout
+    for alert in json.loads(run("sqlite:t.db", "--json").stdout)["alerts"]:
+        assert alert["description"].removeprefix(f"{alert['surface']}: ") in piped
+
+
 # The document ---------------------------------------------------------------------------------------------------------
 
 KINDS = {
@@ -301,6 +320,7 @@ def test_the_document_has_the_fields_that_scripts_rely_on(folder):
     assert (document["start"], document["end"]) == ("2026-11-02T05:00:00Z", "2026-11-10T12:00:00Z")
     assert (document["last_request"], document["stale"]) == ("2026-11-10T11:55:00Z", False)
     assert document["surfaces"] == ["autocomplete", "chart-tooltip", "long-form-draft", "nightly-digest"]
+    assert document["partial"] == []
     for alert in document["alerts"]:
         assert set(alert) == set(KINDS)
         for field, kind in KINDS.items():
@@ -310,7 +330,7 @@ def test_the_document_has_the_fields_that_scripts_rely_on(folder):
 
 def test_the_page_names_every_field_and_option():
     page = (ROOT / "docs" / "check.md").read_text("utf-8")
-    for field in (*KINDS, "schema", "start", "end", "last_request", "stale", "surfaces", "alerts"):
+    for field in (*KINDS, "schema", "start", "end", "last_request", "stale", "surfaces", "alerts", "partial"):
         assert f"`{field}`" in page, field
     for option in ("--source", "--policy", "--reference", "--at", "--level", "--json"):
         assert f"`{option}`" in page, option

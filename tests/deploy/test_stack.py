@@ -224,3 +224,16 @@ def served(provider):
     request = urllib.request.Request(f"{provider}/_control", b"{}", {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)["served"]
+
+
+def test_every_program_has_a_port_that_the_system_gives_to_nobody_else():
+    """Between its choice and its program, an outgoing connection of any process may take one of those."""
+    found = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if not found.exists():
+        pytest.skip("not Linux, whose range of such ports is read from /proc")
+    first, last = map(int, found.read_text("ascii").split())
+    addresses = Addresses({"services": {f"s{number}": {} for number in range(500)}})
+    ports = [int(addresses.port(f"s{number}", 80)) for number in range(500)]
+    assert len(set(ports)) == 500
+    assert [port for port in ports if first <= port <= last] == []
+    assert addresses.port("s0", 80) == str(ports[0])

@@ -19,6 +19,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from otel_llm_routing.generate.growth import growth
 from otel_llm_routing.generate.promql import (
     PAIR,
     REQUESTED,
@@ -47,9 +48,6 @@ BUCKET = "llm_routing_size"
 UPTO = "llm_routing_size_upto"
 LEAST = 10
 """Requests that a bucket holds, for its share to be taken."""
-BACK = 3600
-"""Seconds that a silent process is remembered. Less than for requests: there are eleven series here for each there, and
-their samples all count towards the server's limit of one query."""
 EXPONENT = 1e6
 """From here on Go writes a number with an exponent."""
 WEIGHT = "llm_routing:reference:size_share"
@@ -76,16 +74,16 @@ def constants(plan: Plan) -> list[Rule]:
     return rules
 
 
-def recordings(plan: Plan, clock: Clock, match: str, settle: int) -> list[Rule]:
+def recordings(plan: Plan, clock: Clock, match: str) -> list[Rule]:
     """Return the recordings that need those constants; none where the plan has no sizes.
 
-    ``match`` are further matchers, each after a comma; ``settle`` the seconds that samples may take to arrive.
+    ``match`` are further matchers, each after a comma.
     """
     sized = [stream for stream in plan.streams if stream.sizes is not None]
     if not sized:
         return []
     buckets = sorted({bucket for stream in sized for bucket in _weighty(stream)})
-    rules: list[Rule] = [{"record": "llm_routing:size_requests:slice5m", "expr": _slice(buckets, clock, match, settle)}]
+    rules: list[Rule] = [{"record": "llm_routing:size_requests:slice5m", "expr": _slice(buckets, clock, match)}]
     day = clock.window(WINDOWS["24h"].seconds)
     rules += [
         _recording("llm_routing:size_requests:24h", _between(low, high, day), {BUCKET: _named(low, high)})
@@ -128,16 +126,11 @@ def _one_of(bounds: Iterable[float]) -> str:
     return quote("|".join(name.replace(".", r"\.").replace("+", r"\+") for name in spelled))
 
 
-def _slice(buckets: list[tuple[float, float]], clock: Clock, match: str, settle: int) -> str:
+def _slice(buckets: list[tuple[float, float]], clock: Clock, match: str) -> str:
     bounds = sorted({bound for bucket in buckets for bound in bucket if bound})
     series = f'{HISTOGRAM}{{{SERVED}!="", le=~{_one_of(bounds)}{match}}}'
-    now = f"last_over_time({series}[{clock(SLICE)}] offset {clock(settle)})"
-    before = f"last_over_time({series}[{clock(BACK)}] offset {clock(SLICE + settle)})"
-    # As for requests: what is new or has restarted counts whole. The buckets of a process restart together, also those
-    # in which it shows less.
-    grown = f"(\n  {now}\n  - {before}\n)\nunless ignoring (le) (\n  {now}\n  - {before}\n  < 0\n)\nor\n{now}"
     # To another label: while a server changes from 1024 to 1024.0, both are there.
-    named = f'label_replace(\n{indent(bracket(grown))},\n  "{UPTO}", "$1", "le", "(.+)"\n)'
+    named = f'label_replace(\n{indent(bracket(growth(series, clock, "le")))},\n  "{UPTO}", "$1", "le", "(.+)"\n)'
     return (
         f"sum by ({PAIR}, {UPTO}) (\n{indent(named)}\n)\n"
         f"and on ({STREAM}) {constant(WEIGHT, STREAM)}\n"

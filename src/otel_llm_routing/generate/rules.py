@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.generate import adjusted, alerts
 from otel_llm_routing.generate.alerts import RUNBOOKS, Text
+from otel_llm_routing.generate.growth import growth
 from otel_llm_routing.generate.promql import (
     PAIR,
     REQUESTED,
@@ -65,11 +66,6 @@ Rule = dict[str, Any]
 Group = dict[str, Any]
 
 MAX_RULES = 20
-SETTLE = 30
-"""Seconds that samples may take to arrive."""
-BACK = 21_600
-"""Seconds that a silent process is remembered: what it says next is an increase, not a birth. After a longer outage of
-Prometheus all that its processes ever counted is counted once more."""
 CONSTANTS_EVERY = 120
 """Seconds between samples of a constant: within the 5 minutes that Prometheus looks back, also when one is missed."""
 COUNTER = "llm_routing_requests_total"
@@ -180,7 +176,7 @@ class Builder:
     def _sizes(self) -> Iterable[Group]:
         if self.plan is not None:
             yield from self._chunks("llm_routing_reference_sizes", adjusted.constants(self.plan), CONSTANTS_EVERY)
-            recordings = adjusted.recordings(self.plan, self.clock, self.match, SETTLE)
+            recordings = adjusted.recordings(self.plan, self.clock, self.match)
             yield from self._chunks("llm_routing_sizes", recordings, SLICE)
 
     # Without files: the week that ended a day ago stands in for the reference.
@@ -217,13 +213,7 @@ class Builder:
     # Counts and shares.
 
     def _slice(self, matchers: str) -> str:
-        rule = self.clock
-        counter = f"{COUNTER}{{{ALWAYS}, {matchers}{self.match}}}"
-        now = f"last_over_time({counter}[{rule(SLICE)}] offset {rule(SETTLE)})"
-        before = f"last_over_time({counter}[{rule(BACK)}] offset {rule(SLICE + SETTLE)})"
-        # Per process: what it grew by; all of it, if it is new or has restarted. increase() would lose the first value
-        # of every process and of every rare model.
-        return f"{now} - {before} >= 0\nor\n{now}"
+        return growth(f"{COUNTER}{{{ALWAYS}, {matchers}{self.match}}}", self.clock)
 
     def _of_stream(self, window: str) -> str:
         """Return the requests of a stream: the sum of its models', read at one time with theirs.
