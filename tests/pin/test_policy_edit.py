@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
@@ -293,3 +294,43 @@ def test_comments_that_stand_further_in_stay_with_what_they_are_about():
     assert text == (
         f"  a:\n    uses:\n      pinned:\n        - {SONNET}\n        # of these\n    pin_when: {NOTE}\n    # of it\n"
     )
+
+
+# JSON, which is YAML too ----------------------------------------------------------------------------------------------
+
+EDGES = (Edge("gpt-*", "max", 0.2), Edge("claude-*", "min", 0.95))
+
+
+@pytest.mark.parametrize("style", [{"indent": 2}, {"indent": 4}, {}, {"separators": (",", ":")}])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"uses": {"router": "openrouter/auto"}}, {"uses": {"pinned": SONNET}}),
+        ({"uses": {"router": ["x", "openrouter/auto"]}}, {"uses": {"router": ["x"], "pinned": SONNET}}),
+        ({"uses": {"router": "openrouter/auto", "pinned": ["x"]}}, {"uses": {"pinned": ["x", SONNET]}}),
+        ({"uses": {"pinned": "x", "router": ["openrouter/auto"]}}, {"uses": {"pinned": ["x", SONNET]}}),
+        (
+            {"uses": {"router": "openrouter/auto"}, "expect": {"claude-*": "95 %"}},
+            {"uses": {"pinned": SONNET}},
+        ),
+        (
+            {"uses": {"router": "openrouter/auto"}, "expect": {"gpt-*": {"min": "1 %", "max": "20 %"}, "x": "1 %"}},
+            {"uses": {"pinned": SONNET}, "expect": {"gpt-*": {"min": "1 %"}, "x": "1 %"}},
+        ),
+        (
+            {"pin_when": 'it is "wrong"', "uses": {"router": "openrouter/auto"}},
+            {"pin_when": f'{NOTE}. Formerly to be pinned when it is "wrong"', "uses": {"pinned": SONNET}},
+        ),
+    ],
+)
+def test_a_policy_that_is_json_stays_json(style, newline, before, after):
+    document = {"version": 1, "surfaces": {"a": before, "b": {"uses": {"alias": "openrouter/auto"}}}}
+    text = json.dumps(document, **style).replace("\n", newline)
+    declared = before.get("expect", {})
+    violated = [edge for edge in EDGES if edge.glob in declared]
+    changed = edited(text, Change("a", TO_SONNET, violated, NOTE))
+    document["surfaces"]["a"] = {"pin_when": NOTE, **after}
+    assert json.loads(changed) == document
+    assert not re.search(r"\n\s*\n", changed)
+    assert not re.search(r"(?<!\r)\n", changed) or "\r" not in text

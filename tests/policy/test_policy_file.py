@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_one_name_is_a_list_of_one():
         "version: 1\nsurfaces:\n  a:\n    uses: {router: x, pinned: [y]}\n    match: /a*\n"
     ).policy.surfaces["a"]
     assert (surface.uses.router, surface.uses.pinned, surface.match) == (("x",), ("y",), ("/a*",))
+
+
+def test_json_may_write_a_character_as_two_escapes():
+    said = {"version": 1, "surfaces": {"\N{ROCKET} é": {"purpose": "\N{ROCKET}", "uses": {"pinned": "x"}}}}
+    text = json.dumps(said)
+    assert r"\ud83d\ude80" in text
+    assert parse(text).policy == parse(json.dumps(said, ensure_ascii=False)).policy
+    assert parse(text).policy.surfaces["\N{ROCKET} é"].purpose == "\N{ROCKET}"
+    with pytest.raises(PolicyError, match="write a sentence"):
+        parse(text.replace(r'"\ud83d\ude80", "uses"', r'"\ud83d", "uses"'))
 
 
 def test_what_the_surface_says_comes_before_the_defaults():

@@ -386,6 +386,10 @@ def test_show_as_json(run, pinned):
     stream = document["streams"][0]
     assert set(stream["detectable"]) == {"24h", "7d"}
     assert 0.02 <= stream["detectable"]["7d"] < stream["detectable"]["24h"] < 0.2
+    shown = said(run("show"))
+    assert set(stream["wobble"]) == set(stream["shares"])
+    for served, wobble in stream["wobble"].items():
+        assert f"{served} {stream['shares'][served]:.1%} ±{100 * wobble:.1f} " in shown
 
 
 def test_an_unchanged_mix_is_not_called_shifted(run, pinned, day):

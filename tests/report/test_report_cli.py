@@ -83,6 +83,8 @@ def test_today_and_yesterday(traffic, run, name):
         (["--policy", "other.yaml"], "other.yaml: no such file"),
         (["--reference", "other.yaml"], "other.yaml: no such file"),
         (["--webhook", ""], "--webhook is empty"),
+        (["--webhook", "hooks.example.com/x"], "the webhook is not an address"),
+        (["--webhook", "env:"], "the webhook is not an address"),
         (["--webhook", "env:NOWHERE"], "the environment variable NOWHERE is empty"),
         (["--day", "2026-11-24", "-o", "llm-routing.db/report.txt"], "llm-routing.db/report.txt: cannot be written"),
         (["--false-alarm-days", "0"], "--false-alarm-days"),
@@ -109,6 +111,17 @@ def test_what_standard_output_cannot_write_does_not_stop_the_report(shifted, fol
     assert "\n??  no reference" in done.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("form", ["terminal", "json"])
+def test_a_disk_that_is_full_is_said_in_one_line(shifted, form):
+    program = [sys.executable, "-c", "from otel_llm_routing.cli import main; main()"]
+    arguments = ["report", "--source", shifted.source, "--day", "2026-11-24", "--format", form]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*program, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "otel-llm-routing: [Errno 28] No space left on device; nothing more was written\n"
+
+
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
@@ -131,7 +144,7 @@ def test_a_broken_policy_is_named_with_its_line(traffic, folder, run):
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "json"])
 def test_a_report_in_a_file_is_what_is_printed(shifted, folder, run, form):
-    printed = run("--day", "2026-11-24", "--format", form, "--no-costs")
+    printed = run("--day", "2026-11-24", "--format", form, "--no-costs", COLUMNS=None)
     result = run("--day", "2026-11-24", "--format", form, "--no-costs", "-o", "report.txt")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
     written = (folder / "report.txt").read_text("utf-8")
@@ -143,6 +156,29 @@ def test_the_source_is_named_without_its_password(traffic, folder, run):
     result = run("--source", "prometheus:http://me:hunter2@127.0.0.1:1/", "--day", "2026-11-24")
     assert result.exit_code == 2
     assert "hunter2" not in result.output
+
+
+def test_lines_are_broken_for_a_terminal_and_for_nothing_else(shifted, run):
+    shifted.write([(at("2026-11-24"), key("drafts", "x" * 200, "y" * 200), 5)])
+    sentence = "`gpt-5-mini-2025-08-07` served 43.0% of `openrouter/auto` since 2026-11-24"
+    piped = run("--day", "2026-11-24", COLUMNS=None).stdout
+    assert sentence in piped
+    assert f"{'x' * 200} → {'y' * 200}" in piped
+    assert max(len(line.rstrip()) for line in run("--day", "2026-11-24", width=40).stdout.splitlines()) <= 40
+
+
+def test_what_cannot_be_done_is_refused_before_the_source_is_read(traffic, folder, run):
+    """A long read that ends with an option that was wrong from the beginning is a long read for nothing."""
+    nowhere = ("--source", "prometheus:http://127.0.0.1:1/")
+    for arguments, said in (
+        (("--webhook", "hooks.example.com"), "the webhook is not an address"),
+        (("-o", "policy.yaml/report.txt"), "policy.yaml/report.txt: cannot be written (Not a directory)"),
+        (("-o", "."), ".: cannot be written (Is a directory)"),
+    ):
+        result = run(*nowhere, *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert said in result.stderr
+        assert "127.0.0.1" not in result.stderr
 
 
 # Exit codes -----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from stored import AUTO, HAIKU, HOUR, LAST, MINI, SONNET, at, key
 
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.report.webhook import MOST_CHARACTERS, message
+from otel_llm_routing.analyze.wording import points
 
 HOSTILE = (
     "[bold red]x[/]",
@@ -348,3 +349,10 @@ def test_a_message_is_small_however_many_surfaces_there_are(traffic):
     body = message(built(traffic))
     assert all(len(block["text"]["text"]) <= MOST_CHARACTERS + 2 for block in body["blocks"])
     assert len(json.dumps(body)) < 8000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(-0.0004, "+0.0"), (0.0, "+0.0"), (-0.0006, "-0.1"), (0.0006, "+0.1"), (-1.0, "-100.0")]
+)
+def test_no_change_has_no_sign_of_a_loss(change, said):
+    assert points(change) == said

@@ -235,6 +235,13 @@ def test_without_policy_and_reference_there_are_shares_and_no_verdict(traffic):
     assert haiku.interval.low < 0.12 < haiku.interval.high
 
 
+def test_that_there_is_no_reference_is_said_once_for_all_identifiers_of_a_surface(traffic):
+    traffic.steady().write([(at("2026-11-24T10:00"), key("autocomplete", "auto", MINI), 400)])
+    found = surface(report(traffic, policy=False, reference=False), "autocomplete")
+    assert [stream.verdict.kind for stream in found.streams] == ["no_reference"] * 2
+    assert [finding.kind for finding in found.findings] == ["no_reference"]
+
+
 def test_a_stream_without_reference_is_named(traffic):
     traffic.steady().write([(at("2026-11-24T10:00"), key("beta", "auto", MINI), 400)])
     found = surface(report(traffic), "beta").verdict

@@ -31,6 +31,8 @@ class Checked(NamedTuple):
     """The end of the last slice that holds requests; None: there is none."""
     surfaces: tuple[str, ...]
     alerts: tuple[Alert, ...]
+    partial: tuple[str, ...]
+    """What the source could not tell."""
 
     @property
     def stale(self) -> bool:
@@ -43,7 +45,8 @@ def check(source: Source, plan: Plan, at: float) -> Checked:
     end = at // SLICE * SLICE
     counts = history.read(source, end, verdicts.SPAN, SLICE)
     last = None if counts.last is None else counts.start + (counts.last + 1) * SLICE
-    return Checked(counts.start, end, last, tuple(surfaces(counts, plan)), tuple(alerts(counts, plan)))
+    partial = tuple(source.warned(counts.start))
+    return Checked(counts.start, end, last, tuple(surfaces(counts, plan)), tuple(alerts(counts, plan)), partial)
 
 
 def as_json(checked: Checked) -> dict[str, Any]:
@@ -59,4 +62,5 @@ def as_json(checked: Checked) -> dict[str, Any]:
             {**alert._asdict(), "since": utc(alert.since), "description": description(alert)}
             for alert in checked.alerts
         ],
+        "partial": list(checked.partial),
     }

@@ -30,4 +30,4 @@ def percent(share: float) -> str:
 
 def points(change: float) -> str:
     """Return a change of a share, -1 to 1, in points."""
-    return f"{100 * change:+.1f}"
+    return f"{round(100 * change, 1) + 0.0:+.1f}"  # -0.0 + 0.0 is 0.0

@@ -19,4 +19,8 @@ def main() -> None:
             "pip install 'otel-llm-routing[cli]'\n"
         )
         raise SystemExit(2) from None
-    app()
+    try:
+        app()
+    except OSError as error:  # what is printed to may be full
+        sys.stderr.write(f"otel-llm-routing: {error}; nothing more was written\n")
+        raise SystemExit(2) from None

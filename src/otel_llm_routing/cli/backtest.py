@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.analyze.wording import ABSENT
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.options import POLICY, REFERENCE, Files, PolicyFile, files, moment
 from otel_llm_routing.cli.outside import outside
 from otel_llm_routing.cli.progress import progress
+from otel_llm_routing.cli.terminal import STYLES
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from otel_llm_routing.analyze.backtest import Backtest, ThresholdRow
     from otel_llm_routing.analyze.replay import Alarm, Budget, Period, SurfaceReplay
 
@@ -32,7 +35,6 @@ GAPS = 5
 """Gaps that are listed."""
 WIDE = 100
 """Columns of a terminal from which on the table has one more."""
-STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 
 def backtest(
@@ -92,7 +94,7 @@ def _files(policy: Path | None, reference: Path | None) -> Files:
 
 
 def _show(found: Backtest, rows: list[ThresholdRow]) -> None:
-    console = Console()
+    console = terminal.console()
     _show_ground(console, found)
     if any(surface.alarms for surface in found.surfaces):
         console.print(_alarm_table(found, hours=console.width >= WIDE))

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.analyze.wording import printable
 from otel_llm_routing.cli.failure import fail, note
 from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, files, held, moment
 from otel_llm_routing.cli.progress import progress
+from otel_llm_routing.cli.terminal import STYLES, console
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.check import Checked
     from otel_llm_routing.policy.plan import Plan
-
-STYLES = {"page": "bold red", "ticket": "yellow", "info": "dim"}
 
 
 def check(
@@ -95,7 +94,9 @@ def _show(checked: Checked) -> None:
             severity = Text(alert.severity, style=STYLES[alert.severity])
             table.add_row(severity, Text(alert.owner), Text(alert.surface), said)
             table.add_section()
-        Console().print(table)
+        console().print(table)
+    for warning in checked.partial:
+        typer.echo(f"the source answered in part only: {printable(warning)}")
     seen = len(checked.surfaces)
     judged = f"{seen} surface{'' if seen == 1 else 's'}"
     last = utc(checked.last or 0)

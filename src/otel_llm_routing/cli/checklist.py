@@ -13,7 +13,7 @@ from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.cli.evals_options import Columns
 from otel_llm_routing.cli.evals_options import cases as read_cases
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.options import (
     POLICY,
     REFERENCE,
@@ -83,6 +83,7 @@ def checklist(
 
     now = time.time()
     when = moment(at, now, "--at") if at else now
+    refuse(output)
     inputs = _inputs(policy, reference, cases, columns, lifetimes, source, prometheus)
     try:
         with progress() as bar:

@@ -15,8 +15,8 @@ from otel_llm_routing.analyze.sources import SOURCE
 from otel_llm_routing.analyze.wording import many, percent, printable
 from otel_llm_routing.cli import evals_options, evals_tables
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
-from otel_llm_routing.cli.options import PolicyFile, ReferenceFile, files
+from otel_llm_routing.cli.files import refuse, replace
+from otel_llm_routing.cli.options import PolicyFile, ReferenceFile, files, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,7 @@ def plan(
 
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         fail(f"--output {output}: a plan is written as CSV or as JSON; name a file that ends in .csv or .json")
+    refuse(output)
     production = evals_options.production(source, since, until, surface)
     try:
         made = planning.plan(production, cases, minimum, least)
@@ -114,6 +115,7 @@ def check(
     from otel_llm_routing.analyze.evals import check as checking  # noqa: PLC0415  (NumPy takes its time)
     from otel_llm_routing.analyze.evals import documents  # noqa: PLC0415
 
+    moment(today, 0, "--today")
     said, _ = files(policy, None)
     read = evals_options.cases(cases, fmt, column)
     production = evals_options.production(source, since, until, surface)
@@ -167,6 +169,7 @@ def score(
 
     if at_least is not None and not math.isfinite(at_least):
         fail("--at-least is no score; write a number such as 0.8")
+    moment(today, 0, "--today")
     said, pinned = files(policy, reference)
     read = evals_options.cases(cases, fmt, column)
     production = evals_options.production(source, since, until, surface)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.analyze.wording import ABSENT, many, percent, points, quoted
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.cli.outside import outside
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show_plan(made: EvalPlan) -> None:
         weight = f"{one.weight:.3f}" if one.cases else ABSENT
         table.add_row(name, one.cell.sizes, percent(one.share), f"{one.cases:,}", weight)
         last = one.cell.surface
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print(_between(made.start, made.end, made.requests))
     console.print(table)
     said = f"{many(made.cases, 'case')}, worth {made.effective:,.0f} of equal weight for one score over all of this"
@@ -63,7 +63,7 @@ def show_plan(made: EvalPlan) -> None:
 
 def show_check(checked: Checked) -> None:
     """Print a comparison: what is wrong first."""
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print(_between(checked.start, checked.end, checked.requests))
     for finding in checked.findings:
         console.print(Text("\N{BULLET} ", style="bold red").append_text(outside(finding.sentence)))
@@ -120,7 +120,7 @@ def _judged(of: Distance | None) -> Text:
 
 def show_score(scored: Scored) -> None:
     """Print the scores: of the whole, by surface, by served model, and under each mix."""
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print(_between(scored.start, scored.end, scored.requests))
     table = _table("", "score>", "95 %>", "cases>", "worth>")
     for name, of in (("as production weighs it", scored.weighted), ("unweighted", scored.unweighted)):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from otel_llm_routing.cli.failure import fail
 from otel_llm_routing.whole_file import is_device, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+
+def refuse(output: Path | None) -> None:
+    """Say of a file that cannot be written, before long reads are done for it."""
+    if output is None or is_device(output):
+        return
+    if output.is_dir():
+        _cannot(output, os.strerror(errno.EISDIR))
+    folder = next(parent for parent in Path(os.path.realpath(output)).parents if parent.exists())
+    if not folder.is_dir():
+        _cannot(output, os.strerror(errno.ENOTDIR))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        _cannot(output, os.strerror(errno.EACCES))
 
 
 def replace(texts: Mapping[Path, str]) -> None:
@@ -41,8 +55,12 @@ def replace(texts: Mapping[Path, str]) -> None:
     except OSError as error:
         for part, _ in parts:
             part.unlink(missing_ok=True)
-        fail(f"{path}: cannot be written ({error.strerror}); check the folder and its permissions")
+        _cannot(path, error.strerror)
     except BaseException:
         for part, _ in parts:
             part.unlink(missing_ok=True)
         raise
+
+
+def _cannot(path: Path | None, why: str | None) -> NoReturn:
+    fail(f"{path}: cannot be written ({why}); check the folder and its permissions")

@@ -7,10 +7,10 @@ import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.models import RULES_VARIABLE, RulesError, classify, load_rules
 
 app = typer.Typer(help="What is known about model identifiers.", no_args_is_help=True)
@@ -62,4 +62,4 @@ def classify_(
             source = f"{c.rule.source}. {c.rule.note}" if c.rule.note else c.rule.source
             row = (c.model, c.kind, c.provider or "", c.rule.id, c.rule.evidence, source)
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    terminal.console().print(table)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.wording import many, percent, points, printable
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.cli.evals_options import Columns
 from otel_llm_routing.cli.evals_options import cases as read_cases
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.options import (
     POLICY,
     LifetimesFile,
@@ -74,6 +74,8 @@ def pin(
     now = time.time()
     when = moment(at, now, "--at") if at else now
     file = policy or POLICY
+    if write:
+        refuse(file)
     read, known = _read(file, reference)
     scored = read_cases(cases, None, columns).cases if cases else None
     until = known_lifetimes(lifetimes)
@@ -132,7 +134,7 @@ def _relative(file: Path) -> str:
 
 
 def _show(made: Proposal, diff: str, scored: bool) -> None:
-    console = Console(highlight=False)
+    console = terminal.console()
     for part in made.parts:
         if part.chosen is not None:
             share = f"{percent(part.chosen.share)} of {many(part.known, 'request')}"

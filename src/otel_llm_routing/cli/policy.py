@@ -14,7 +14,7 @@ from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
 from otel_llm_routing.analyze.wording import many
 from otel_llm_routing.cli.failure import fail
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def init(
 
     if os.path.lexists(output):
         fail(f"{output}: exists, and is not overwritten; name another file with -o, or move it away")
+    refuse(output)
     now = time.time()
     try:
         with progress() as bar:

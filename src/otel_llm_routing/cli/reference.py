@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.window import utc
-from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, points
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.options import REFERENCE, moment
 from otel_llm_routing.cli.outside import outside
 from otel_llm_routing.cli.progress import progress
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.comparison import ServedChange, StreamChange
     from otel_llm_routing.analyze.reference import StreamNote
     from otel_llm_routing.analyze.sources import Source
-    from otel_llm_routing.policy.reference import Reference
+    from otel_llm_routing.policy.reference import Reference, ReferenceStream
 
 app = typer.Typer(
     help="The model mix that shares are compared with: pin it, show it, see what moved.", no_args_is_help=True
@@ -63,6 +63,7 @@ def pin(
     end = moment(until, now, "--until") if until else now
     if end > now:
         fail("--until is in the future; a reference is of weeks that have been")
+    refuse(output)
     try:
         held = _content(output)
         try:
@@ -125,9 +126,10 @@ def show(
         document = reference.model_dump(mode="json")
         for stream, written in zip(reference.streams, document["streams"], strict=True):
             written["detectable"] = detectable(stream)
+            written["wobble"] = {served: _wobble(stream, share) for served, share in stream.shares.items()}
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console()
+    console = terminal.console()
     for act in reference.pins:
         period = f"{utc(act.start.timestamp())} to {utc(act.end.timestamp())}"
         console.print(outside(f"pin {act.id}  {utc(act.at.timestamp())}  {period}  {act.source}"))
@@ -136,12 +138,11 @@ def show(
     for stream in reference.streams:
         name = outside(stream.surface)
         for served, share in stream.shares.items():
-            own = 100 * (share * (1 - share) / stream.concentration) ** 0.5
             table.add_row(
                 name,
                 outside(f"{stream.requested or NOT_SAID} → {served}"),
                 f"{share:.1%}",
-                f"±{2 * own:.1f}",
+                f"±{100 * _wobble(stream, share):.1f}",
                 str(round(share * stream.requests)),
                 str(stream.pin),
             )
@@ -176,13 +177,15 @@ def diff(
         fail("--since is not before --until" if until else "--since is not in the past")
     try:
         with progress() as bar:
-            counts = _counts(open_source(source, bar.advance), start, end)
+            opened = open_source(source, bar.advance)
+            counts = _counts(opened, start, end)
     except SourceError as error:
         fail(error)
     empty = not counts
     changes = [compare(s, counts.pop((s.surface, s.requested), {}), end - start) for s in reference.streams]
     if as_json:
-        typer.echo(json.dumps(_document(changes, counts, start, end), indent=2))
+        document = {**_document(changes, counts, start, end), "partial": list(opened.warned(start))}
+        typer.echo(json.dumps(document, indent=2))
     else:
         _print(changes, counts, start, end)
     if empty:
@@ -204,7 +207,7 @@ def _print(
                 outside(f"{change.requested or NOT_SAID} → {served.served}"),
                 ABSENT if served.reference is None else f"{served.reference:.1%}",
                 ABSENT if served.now is None else f"{served.now:.1%}",
-                "" if served.change is None else f"{served.change * 100:+.1f}",
+                "" if served.change is None else points(served.change),
                 f"±{served.wobble * 100:.1f}" if served.reference is not None and change.requests else "",
                 Text(_mark(served), style="bold red"),
             )
@@ -212,7 +215,7 @@ def _print(
         said = in_words(change.detectable) if change.requests else "no requests with a known served model"
         table.add_row("", Text(said, style="dim"), "", "", "", "", "")
         table.add_section()
-    console = Console()
+    console = terminal.console()
     console.print(f"{utc(start)} to {utc(end)}", highlight=False)
     console.print(table)
     for surface, requested in sorted(unknown):
@@ -263,6 +266,11 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def _wobble(stream: ReferenceStream, share: float) -> float:
+    """Return two standard deviations of how much a share wobbles by itself, 0 to 1."""
+    return float(2 * (share * (1 - share) / stream.concentration) ** 0.5)
 
 
 def _stream(note: StreamNote) -> str:

@@ -7,29 +7,30 @@ import os
 import time
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from importlib import import_module
-from io import StringIO
 from pathlib import Path  # noqa: TC003  (typer reads it)
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
-from rich.console import Console
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.analyze.sources.sqlite import BUCKET
 from otel_llm_routing.analyze.window import utc
+from otel_llm_routing.cli import terminal
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.options import POLICY, REFERENCE, PolicyFile, ReferenceFile, files, held, moment
 from otel_llm_routing.cli.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from otel_llm_routing.analyze.report.model import Report
     from otel_llm_routing.policy.reference import Reference
     from otel_llm_routing.policy.schema import Policy
 
 Format = Literal["terminal", "markdown", "json", "html"]
-PAGE_WIDTH = 120
-"""Columns of the terminal's form in a file."""
 
 
 class Range(NamedTuple):
@@ -82,11 +83,14 @@ def report(
     zone = _zone(timezone_)
     start, end = _range(since, until, day, zone, now)
     address = _webhook(webhook)
+    refuse(output)
     said, pinned = files(policy, reference)
     if exit_code and said is None and pinned is None:
         fail(f"--exit-code judges by {REFERENCE} or {POLICY}, and there is neither here; name them")
+    render = _renderer(format)
     made = _build(source, Range(start, end), now, said, pinned, zone, costs, false_alarm_days)
-    _write(made, format, output)
+    if format != "terminal" or made.surfaces:  # that there is nothing is said anyway
+        _write(made, render, output)
     if address:
         _send(address, made)
     if not made.requests:
@@ -175,54 +179,63 @@ def _build(
 # Where it goes --------------------------------------------------------------------------------------------------------
 
 
-def _write(made: Report, as_format: Format, output: Path | None) -> None:
-    if as_format == "terminal" and not made.surfaces:
-        return  # that there is nothing is said anyway
-    if as_format == "terminal" and output is None:
-        from otel_llm_routing.analyze.report.terminal import as_text  # noqa: PLC0415
+def _renderer(as_format: Format) -> Callable[[Report], str] | None:
+    """Return what writes a report in a format; None: a terminal's, which is drawn."""
+    if as_format == "json":
+        from otel_llm_routing.analyze.report.document import as_json  # noqa: PLC0415
 
-        console = Console(highlight=False)
-        console.print(as_text(made, console.width))
+        return lambda made: json.dumps(as_json(made), indent=2) + "\n"
+    if as_format == "markdown":
+        from otel_llm_routing.analyze.report.markdown import as_markdown  # noqa: PLC0415
+
+        return as_markdown
+    if as_format == "html":
+        try:
+            html = import_module("otel_llm_routing.analyze.report.html")
+        except ModuleNotFoundError as error:
+            fail(f"{error.name} is not installed; --format html needs: pip install 'otel-llm-routing[html]'")
+        as_html: Callable[[Report], str] = html.as_html
+        return as_html
+    return None
+
+
+def _write(made: Report, render: Callable[[Report], str] | None, output: Path | None) -> None:
+    if render is None and output is None:
+        _draw(made, terminal.console(least=1))
         return
-    text = _text(made, as_format)
+    if render is None:
+        console = terminal.page()
+        with console.capture() as captured:
+            _draw(made, console)
+        text = captured.get()
+    else:
+        text = render(made)
     if output is None:
         typer.echo(text, nl=False)
     else:
         replace({output: text})
 
 
-def _text(made: Report, as_format: Format) -> str:
-    if as_format == "json":
-        from otel_llm_routing.analyze.report.document import as_json  # noqa: PLC0415
-
-        return json.dumps(as_json(made), indent=2) + "\n"
-    if as_format == "markdown":
-        from otel_llm_routing.analyze.report.markdown import as_markdown  # noqa: PLC0415
-
-        return as_markdown(made)
-    if as_format == "html":
-        try:
-            html = import_module("otel_llm_routing.analyze.report.html")
-        except ModuleNotFoundError as error:
-            fail(f"{error.name} is not installed; --format html needs: pip install 'otel-llm-routing[html]'")
-        page: str = html.as_html(made)
-        return page
+def _draw(made: Report, console: Console) -> None:
     from otel_llm_routing.analyze.report.terminal import as_text  # noqa: PLC0415
 
-    console = Console(file=StringIO(), width=PAGE_WIDTH, highlight=False, force_terminal=False)
-    with console.capture() as captured:
-        console.print(as_text(made, PAGE_WIDTH))
-    return captured.get()
+    console.print(as_text(made, console.width))
 
 
 def _webhook(webhook: str | None) -> str:
     """Return the address that ``--webhook`` names, or nothing."""
+    from otel_llm_routing.analyze.report.webhook import WebhookError, host  # noqa: PLC0415
+
     if webhook is None:
         return ""
     name = webhook.removeprefix("env:") if webhook.startswith("env:") else ""
     address = os.environ.get(name, "").strip() if name else webhook.strip()
     if not address:
-        fail(f"--webhook: the environment variable {name or '(none)'} is empty" if name else "--webhook is empty")
+        fail(f"--webhook: the environment variable {name} is empty" if name else "--webhook is empty")
+    try:
+        host(address)
+    except WebhookError as error:
+        fail(error)
     return address
 
 

@@ -58,6 +58,17 @@ class Located:
         return self._lines.get(place, 1)
 
 
+def whole(text: str) -> str:
+    """Return a text of the file with characters whole: JSON may write one beyond U+FFFF as two escapes, YAML does not.
+
+    What is half a character stays that.
+    """
+    try:
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return text
+
+
 def shown(place: Place) -> str:
     """Return ``place`` as people write it: ``surfaces.autocomplete.uses.pinned[0]``."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{brief(part)}" for part in place]
@@ -179,7 +190,8 @@ class Document:
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         if node.tag in _SCALARS:
             try:
-                return self._loader.construct_object(node)
+                value = self._loader.construct_object(node)
+                return whole(value) if isinstance(value, str) else value
             except (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError):
                 pass
         self.problem(place, f"{brief(node.value)} has a meaning of its own in YAML; put it in quotes")
@@ -199,7 +211,7 @@ class Document:
             if not isinstance(key, yaml.ScalarNode):
                 self.problem(place, "a key that is not text; write a name", line)
                 continue
-            name = key.value.strip()
+            name = whole(key.value.strip())
             inner = (*place, name)
             if key.style is None and key.value[:1].isspace():
                 self.problem(inner, "a no-break space before it, which is no indentation; type ordinary spaces", line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from otel_llm_routing.analyze.pin.candidates import LOOSE
-from otel_llm_routing.analyze.pin.yaml_edit import EditError, Text, scalar
+from otel_llm_routing.analyze.pin.yaml_edit import EditError, Text, as_json, is_json, scalar
 from otel_llm_routing.policy.document import PolicyError
-from otel_llm_routing.policy.draft import quoted
 from otel_llm_routing.policy.loading import parse
 from otel_llm_routing.policy.schema import MAX_TEXT, Band, Surface, Uses
 
@@ -52,7 +50,7 @@ def edited(text: str, change: Change) -> str:
         if not why:
             return made
         reasons.append(why)
-    by_hand = f"write by hand, below {change.surface}: uses: {_uses(wanted.uses)}"
+    by_hand = f"write by hand, below {change.surface}: uses: {_uses(Text(text), wanted.uses)}"
     raise EditError(f"the policy cannot be changed in place: {reasons[0]}; {by_hand}")
 
 
@@ -60,6 +58,8 @@ def _tried(text: str, policy: Policy, wanted: Surface, change: Change, move: Mov
     """Return the changed text, or why there is none."""
     try:
         made = _with(text, policy.surfaces[change.surface], wanted, change, move)
+        if is_json(made) != is_json(text):
+            return "", "it would be JSON no more"
         if _says(made, policy, wanted, change.surface):
             return made, ""
     except EditError as error:
@@ -111,7 +111,7 @@ def _says(text: str, before: Policy, wanted: Surface, name: str) -> bool:
 
 def _anew(file: Text, entry: Entry, _: Uses, wanted: Uses) -> None:
     """Write ``uses`` anew, where it is put together from elsewhere."""
-    file.replace(entry.start, entry.end, _uses(wanted))
+    file.replace(entry.start, entry.end, _uses(file, wanted))
 
 
 def _with(text: str, before: Surface, wanted: Surface, change: Change, move: Move) -> str:
@@ -122,9 +122,9 @@ def _with(text: str, before: Surface, wanted: Surface, change: Change, move: Mov
     own = file.entry(surfaces.value, change.surface)
     if own is None:
         raise EditError("the surface comes from a merge (<<)")
-    new = {"uses": _uses(wanted.uses), "pin_when": scalar(wanted.pin_when or "", flow=True)}
+    new = {"uses": _uses(file, wanted.uses), "pin_when": scalar(wanted.pin_when or "", flow=True)}
     if wanted.expect != before.expect:
-        new["expect"] = _expect(wanted)
+        new["expect"] = _expect(file, wanted)
     if own.alias:
         fields = ", ".join(f"{name}: {value}" for name, value in new.items())
         file.replace(own.start, own.end, f"{{<<: {file.source(own)}, {fields}}}")
@@ -142,7 +142,8 @@ def _with(text: str, before: Surface, wanted: Surface, change: Change, move: Mov
     if "expect" in new:
         _limit(file, surface, before, wanted, new["expect"])
     if (pin_when := file.entry(surface, "pin_when")) is None:
-        file.insert(surface, last, "pin_when", scalar(wanted.pin_when or "", flow=bool(surface.flow_style)))
+        style = '"' if file.is_json else None
+        file.insert(surface, last, "pin_when", scalar(wanted.pin_when or "", style, bool(surface.flow_style)))
     elif wanted.pin_when == change.note or not file.prepend(pin_when, f"{change.note}{BEFORE}".rstrip()):
         file.set(pin_when, " ".join((wanted.pin_when or "").split()))
     return file.changed()
@@ -179,7 +180,7 @@ def _move(file: Text, entry: Entry, before: Uses, wanted: Uses) -> None:
     if added and pinned is not None:
         file.append(pinned, added)
     elif added and first is not None:
-        file.insert(uses, first, "pinned", _names(added))
+        file.insert(uses, first, "pinned", file.names(added))
     if emptied:
         file.remove(uses, emptied)
 
@@ -191,11 +192,12 @@ def _takes_over(file: Text, found: Entry, models: list[str]) -> bool:
         return False
     file.rename(found, "pinned")
     if isinstance(node, yaml.ScalarNode):
-        file.replace(found.start, found.end, _like(found, models[0]) if len(models) == 1 else _names(models))
+        new = _like(file, found, models[0]) if len(models) == 1 else file.names(models)
+        file.replace(found.start, found.end, new)
         return True
     items = file.items(node)
     for one, model in zip(items, models, strict=False):
-        file.replace(one.start, one.end, _like(one, model))
+        file.replace(one.start, one.end, _like(file, one, model))
     if len(models) > len(items):
         file.append(found, models[len(items) :])
     elif isinstance(node, yaml.CollectionNode):
@@ -203,10 +205,10 @@ def _takes_over(file: Text, found: Entry, models: list[str]) -> bool:
     return True
 
 
-def _like(one: Entry, model: str) -> str:
+def _like(file: Text, one: Entry, model: str) -> str:
     """Return a model's name in the quotes that another name has."""
     style = one.value.style if isinstance(one.value, yaml.ScalarNode) and not one.alias else None
-    return scalar(model, style) if style in ("'", '"') else quoted(model)
+    return scalar(model, style) if style in ("'", '"') else file.name(model)
 
 
 def _limit(file: Text, surface: yaml.MappingNode, before: Surface, wanted: Surface, whole: str) -> None:
@@ -231,7 +233,7 @@ def _limit(file: Text, surface: yaml.MappingNode, before: Surface, wanted: Surfa
         if found is None or left is None:
             gone += [found] if found else []
         elif found.alias or not isinstance(found.value, yaml.MappingNode):
-            file.replace(found.start, found.end, _band(left))
+            file.replace(found.start, found.end, _band(file, left))
         else:
             kept = left.model_dump(exclude_none=True) if isinstance(left, Band) else {}
             file.remove(found.value, [one for one in file.entries(found.value) if one.key.value.strip() not in kept])
@@ -242,26 +244,19 @@ def _limit(file: Text, surface: yaml.MappingNode, before: Surface, wanted: Surfa
 # As YAML --------------------------------------------------------------------------------------------------------------
 
 
-def _uses(uses: Uses) -> str:
+def _uses(file: Text, uses: Uses) -> str:
     kinds = {kind: getattr(uses, kind) for kind in ("pinned", *LOOSE)}
-    return "{" + ", ".join(f"{kind}: {_names(names)}" for kind, names in kinds.items() if names) + "}"
+    return file.mapping({kind: file.names(names) for kind, names in kinds.items() if names})
 
 
-def _names(names: Sequence[str]) -> str:
-    return quoted(names[0]) if len(names) == 1 else f"[{', '.join(map(quoted, names))}]"
+def _expect(file: Text, surface: Surface) -> str:
+    return "{" + ", ".join(f"{as_json(glob)}: {_band(file, band)}" for glob, band in surface.expect.items()) + "}"
 
 
-def _expect(surface: Surface) -> str:
-    entries = (f"{json.dumps(glob, ensure_ascii=False)}: {_band(band)}" for glob, band in surface.expect.items())
-    return "{" + ", ".join(entries) + "}"
-
-
-def _band(band: float | Band) -> str:
+def _band(file: Text, band: float | Band) -> str:
     if not isinstance(band, Band):
         return _share(band)
-    return (
-        "{" + ", ".join(f"{side}: {_share(share)}" for side, share in band.model_dump(exclude_none=True).items()) + "}"
-    )
+    return file.mapping({side: _share(share) for side, share in band.model_dump(exclude_none=True).items()})
 
 
 def _share(share: float) -> str:

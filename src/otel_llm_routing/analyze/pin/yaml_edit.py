@@ -2,17 +2,23 @@
 
 PyYAML says where each node begins and ends, which is enough. A library that writes the whole document anew, as
 ruamel.yaml does, would wrap and indent lines that nobody meant to change, and a reviewer would have to read them.
+
+JSON is YAML too, and a text that is JSON stays JSON: what is written into it has the quotes that JSON needs.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from otel_llm_routing.policy.document import whole
 from otel_llm_routing.policy.draft import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _FLOW = set(",[]{}")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
@@ -62,6 +68,7 @@ class Text:
     def __init__(self, text: str) -> None:
         """Raise ``yaml.YAMLError`` for what is no YAML."""
         self.newline = "\r\n" if "\r\n" in text else "\n"
+        self.is_json = is_json(text)
         self._text = text if text.endswith("\n") else text + self.newline
         loader = _Loader(self._text)
         root = loader.get_single_node()
@@ -81,6 +88,20 @@ class Text:
             text = text[:start] + new + text[end:]
             upto = start
         return text
+
+    # As it is written here --------------------------------------------------------------------------------------------
+
+    def name(self, name: str) -> str:
+        """Return a name, or a key, as this text has them."""
+        return as_json(name) if self.is_json else quoted(name)
+
+    def names(self, names: Sequence[str]) -> str:
+        """Return one name, or a list of several."""
+        return self.name(names[0]) if len(names) == 1 else f"[{', '.join(map(self.name, names))}]"
+
+    def mapping(self, values: Mapping[str, str]) -> str:
+        """Return a mapping on one line, of values that are written already."""
+        return "{" + ", ".join(f"{self.name(key)}: {value}" for key, value in values.items()) + "}"
 
     # Looking ----------------------------------------------------------------------------------------------------------
 
@@ -124,11 +145,13 @@ class Text:
 
     def rename(self, entry: Entry, name: str) -> None:
         """Give an entry another key."""
-        self.replace(entry.key.start_mark.index, entry.key.end_mark.index, name)
+        self.replace(entry.key.start_mark.index, entry.key.end_mark.index, self.name(name))
 
     def set(self, entry: Entry, value: str) -> None:
         """Write a text in place of a value, in the way that is written."""
         style = entry.value.style if isinstance(entry.value, yaml.ScalarNode) and not entry.alias else None
+        if self.is_json:
+            style = '"'
         self.replace(entry.start, entry.end, scalar(value, style, self._in_flow(entry.start)))
 
     def remove(self, parent: yaml.CollectionNode, gone: list[Entry]) -> None:
@@ -147,7 +170,10 @@ class Text:
     def insert(self, mapping: yaml.MappingNode, after: Entry, name: str, value: str) -> None:
         """Write a new entry after another one; ``value`` is YAML."""
         if mapping.flow_style:
-            self.replace(after.end, after.end, f", {name}: {value}")
+            lead = self._text[self._line(after.begin) : after.begin]
+            # JSON has no comments, which could stand behind the comma and be about the entry before.
+            apart = f"{self.newline}{lead}" if self.is_json and not lead.strip() else " "
+            self.replace(after.end, after.end, f",{apart}{self.name(name)}: {value}")
             return
         column = mapping.value[0][0].start_mark.column
         at = self._next_line(after.end)
@@ -163,15 +189,15 @@ class Text:
         if isinstance(node, yaml.ScalarNode):
             own = self.source(entry)
             if node.style is None and _FLOW & set(own):
-                own = json.dumps(node.value, ensure_ascii=False)
-            self.replace(entry.start, entry.end, f"[{', '.join([own, *map(quoted, values)])}]")
+                own = as_json(node.value)
+            self.replace(entry.start, entry.end, f"[{', '.join([own, *map(self.name, values)])}]")
             return
         assert isinstance(node, yaml.SequenceNode)  # noqa: S101  (the policy was read: nothing else is taken)
         items = self.items(node)
         if not items:
-            self.replace(entry.start, entry.end, f"[{', '.join(map(quoted, values))}]")
+            self.replace(entry.start, entry.end, f"[{', '.join(map(self.name, values))}]")
         elif node.flow_style:
-            self.replace(items[-1].end, items[-1].end, "".join(f", {quoted(value)}" for value in values))
+            self.replace(items[-1].end, items[-1].end, "".join(f", {self.name(value)}" for value in values))
         else:
             at = self._next_line(items[-1].end)
             lead = self._text[self._line(items[-1].start) : items[-1].start]
@@ -198,9 +224,12 @@ class Text:
     def _remove_in_flow(self, one: Entry) -> None:
         start = one.begin
         if (comma := _COMMA.match(self._text, one.end)) is not None:
-            if self._text[comma.end()] in "\r\n":
+            end = comma.end()
+            if self._text[end] in "\r\n":
                 start = len(self._text[:start].rstrip(" "))
-            self.replace(start, comma.end(), "")
+                if start == self._line(start):
+                    end = self._next_line(end)  # nothing else stands in the line
+            self.replace(start, end, "")
         elif (before := _COMMA_BEFORE.search(self._text, 0, start)) is not None:
             self.replace(before.start(), one.end, "")
         else:
@@ -231,6 +260,20 @@ def scalar(value: str, style: str | None = None, flow: bool = False) -> str:
         return "'" + value.replace("'", "''") + "'"
     if style is None and _plain(value, flow):
         return value
+    return as_json(value)
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON, and not only YAML."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def as_json(value: str) -> str:
+    """Return a text as JSON has it, which is a double-quoted scalar of YAML."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -252,4 +295,4 @@ def _plain(value: str, flow: bool) -> bool:
 
 
 def _name(key: yaml.Node) -> str:
-    return key.value.strip() if isinstance(key, yaml.ScalarNode) else ""
+    return whole(key.value.strip()) if isinstance(key, yaml.ScalarNode) else ""

@@ -210,7 +210,8 @@ class _Maker:
             surface=name,
             owner=self._owners.get(name, ""),
             verdict=self._first(verdicts, streams),
-            findings=tuple(verdicts),
+            # Of several streams without a reference one sentence says so.
+            findings=tuple({finding.sentence: finding for finding in reversed(verdicts)}.values())[::-1],
             mix=mix,
             kinds=dict(kinds.most_common()),
             limits=tuple(limits),

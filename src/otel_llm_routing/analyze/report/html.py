@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from otel_llm_routing._version import __version__
 from otel_llm_routing.analyze.report.drawing import STATES, labels, signs_of, strip
 from otel_llm_routing.analyze.report.summary import WORDS, dollars, period, prices, summary, zone_of
-from otel_llm_routing.analyze.wording import ABSENT, many, percent, printable
+from otel_llm_routing.analyze.wording import ABSENT, many, percent, points, printable
 
 try:
     from jinja2 import Environment, StrictUndefined
@@ -212,9 +212,7 @@ class _Page:
             "share": _percent(row.share),
             "95 %": between or ABSENT,
             "reference": _percent(row.reference),
-            "change, points": ABSENT
-            if row.change is None
-            else f"{100 * row.change:+.1f}".replace("-", "\N{MINUS SIGN}"),
+            "change, points": ABSENT if row.change is None else points(row.change).replace("-", "\N{MINUS SIGN}"),
             "band": band or ABSENT,
             "adjusted": _percent(row.adjusted),
             "requests": f"{row.requests:,}",
@@ -243,7 +241,7 @@ class _Page:
         )
         if compared:
             moved = ", ".join(
-                f"{row.name} {100 * ((row.of.daily[last] or 0) - (row.of.reference or 0)):+.1f} points" for row in rows
+                f"{row.name} {points((row.of.daily[last] or 0) - (row.of.reference or 0))} points" for row in rows
             )
             yield _Chart(
                 "change",

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from otel_llm_routing.analyze.report.summary import dollars, prices, summary, words
-from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _cells(
     yield ABSENT if row.interval is None else f"{100 * row.interval.low:.1f} to {100 * row.interval.high:.1f}"
     if compared:
         yield ABSENT if row.reference is None else f"{row.reference:.1%}"
-        yield ABSENT if row.change is None else f"{100 * row.change:+.1f}"
+        yield ABSENT if row.change is None else points(row.change)
     yield f"{row.requests:,}"
     if costs:
         yield "unknown" if row.cost is None else dollars(row.cost.per_thousand)

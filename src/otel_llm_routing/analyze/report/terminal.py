@@ -11,7 +11,7 @@ from rich.text import Text
 
 from otel_llm_routing.analyze.report.summary import dollars, prices, summary, words
 from otel_llm_routing.analyze.window import utc
-from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, printable
+from otel_llm_routing.analyze.wording import ABSENT, NOT_SAID, many, points, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _below(row: ServedRow, layout: _Layout) -> Text:
     text = Text(f"{share:>6}  ").append(f"{bar:<{BAR}}", "cyan").append(f"  {between:>14}")
     if layout.compared:
         text.append(f"  was {_percent(row.reference):>6}")
-        text.append("" if row.change is None else f"  {100 * row.change:+.1f}")
+        text.append("" if row.change is None else f"  {points(row.change)}")
     return text.append(f"  {many(row.requests, 'request')}")
 
 
@@ -103,7 +103,7 @@ def _cells(row: ServedRow, layout: _Layout) -> list[str]:
     between = "" if row.interval is None else f"{100 * row.interval.low:.1f} to {100 * row.interval.high:.1f}"
     cells = [_percent(row.share), "" if row.share is None else _bar(row.share), between]
     if layout.compared:
-        cells += [_percent(row.reference), "" if row.change is None else f"{100 * row.change:+.1f}"]
+        cells += [_percent(row.reference), "" if row.change is None else points(row.change)]
     cells.append(f"{row.requests:,}")
     return [*cells, _cost(row)] if layout.costs else cells
 

@@ -56,7 +56,7 @@ def escape(text: str) -> str:
 
 def send(url: str, body: dict[str, Any], *, timeout: float = TIMEOUT, pause: float = PAUSE) -> None:
     """Post ``body`` to ``url``; try once more where that may help. Raises ``WebhookError``."""
-    where = _host(url)
+    where = host(url)
     request = urllib.request.Request(  # noqa: S310  (its scheme was checked)
         url,
         json.dumps(body).encode(),
@@ -88,16 +88,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _host(url: str) -> str:
-    """Return the scheme and host of ``url``; what follows is a secret."""
+def host(url: str) -> str:
+    """Return the scheme and host of ``url``; what follows is a secret. Raises ``WebhookError`` for no address."""
     try:
         parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
+        name, port = parts.hostname, parts.port
     except ValueError:
         _refuse()
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
+    if parts.scheme not in ("http", "https") or not name or not url.isascii() or not url.isprintable() or " " in url:
         _refuse()
-    return f"webhook {parts.scheme}://{host}{f':{port}' if port else ''}"
+    return f"webhook {parts.scheme}://{name}{f':{port}' if port else ''}"
 
 
 def _refuse() -> NoReturn:

@@ -37,6 +37,8 @@ WEEKS = 4
 AHEAD = 60.0
 """Seconds that the clock of a sender may be ahead of ours."""
 
+NO_COUNT = "llm_routing_no_count"
+"""The label of the one series, beside those asked for, that says that samples are no counts."""
 LABELS = {name: name.replace(".", "_") for name in semconv.REQUEST_ATTRIBUTES}
 METRIC = semconv.REQUESTS.replace(".", "_") + "_total"
 SIZES = semconv.INPUT_SIZE.replace(".", "_") + "_bucket"
@@ -63,6 +65,17 @@ class _SizeKey(NamedTuple):
     bound: float
 
 
+class _Asked(NamedTuple):
+    """A counter, and what it is counted apart by."""
+
+    metric: str
+    labels: tuple[str, ...]
+    apart: str = ""
+    """The label that makes several series of one counter."""
+
+
+Answer = list[tuple[dict[str, str], list[tuple[int, float]]]]
+"""The labels of each series, and its values with the times of their slices."""
 K = TypeVar("K", _SizeKey, _TokenKey, "tuple[str, ...]")
 
 
@@ -90,8 +103,8 @@ class PrometheusSource:
         the buckets of the embedded store do. 0 gives every slice by itself. Of a ``step`` that is no multiple of 5
         minutes each takes the slices that begin in it, so that none is lost or counted twice.
         """
-        query = _sum((*LABELS.values(), "job"), self._increase(METRIC, _length(step)))
-        for at, key, value in self._totals(query, start, end, step, _key):
+        asked = _Asked(METRIC, (*LABELS.values(), "job"))
+        for at, key, value in self._totals(asked, start, end, step, _key):
             if requests := round(value):
                 yield Count.of(at, key, requests)
 
@@ -102,9 +115,8 @@ class PrometheusSource:
         alone gives none. Where processes count with different bounds, a request counts as of the largest size that it
         may have had.
         """
-        grown = self._increase(SIZES, _length(step), "le")
-        query = _sum((*(LABELS[name] for name in SIZE_LABELS), "le"), grown)
-        found = self._totals(query, start, end, step, _size_key)
+        asked = _Asked(SIZES, (*(LABELS[name] for name in SIZE_LABELS), "le"), "le")
+        found = self._totals(asked, start, end, step, _size_key)
         for (at, *_), bins in groupby(found, key=lambda item: (item[0], *item[1][:-1])):
             below = 0
             for _, key, value in bins:
@@ -117,8 +129,8 @@ class PrometheusSource:
         """Yield how many tokens were read and written in the slices of ``counts``; see ``Source.tokens``."""
         step = max(math.ceil(end - start), 1)
         for metric in TOKENS:
-            query = _sum((LABELS[name] for name in TOKEN_LABELS), self._increase(metric, _length(step)))
-            for _, key, value in self._totals(query, start, end, step, _token_key):
+            asked = _Asked(metric, tuple(LABELS[name] for name in TOKEN_LABELS))
+            for _, key, value in self._totals(asked, start, end, step, _token_key):
                 if tokens := round(value):
                     yield TokenCount(*key, *((tokens, 0) if metric == TOKENS[0] else (0, tokens)))
 
@@ -157,7 +169,7 @@ class PrometheusSource:
         counts up to its highest value, and from zero to its last. Series that differ only in the label ``apart`` are
         one counter: if one of them was reset before the slice, all of them were.
         """
-        series = f"{metric}{{{self._api.selector}}}"
+        series = self._series(metric)
         last = f"last_over_time({series}[{length}s])"
         most = f"max_over_time({series}[{length}s])"
         before = f"last_over_time({series}[{LOOKBACK}s] offset {length}s)"
@@ -167,10 +179,36 @@ class PrometheusSource:
         # NaN is not below Inf either: one would spoil the sum.
         return f"((({grown}) or {most}) + {last} * ({last} < bool {most})) < Inf"
 
+    def _careful_increase(self, metric: str, length: int, apart: str = "") -> str:
+        """Return the same where samples are no counts, which are left out; it takes a server twice as long.
+
+        ``max_over_time`` passes over NaN: of a counter that did not restart, the largest value is the last one. The
+        slices around Inf are left out.
+        """
+        series = self._series(metric)
+        last = f"last_over_time({series}[{length}s])"
+        most = f"max_over_time({series}[{length}s])"
+        earlier = f"max_over_time({series}[{length}s] offset {length}s)"
+        before = f"((last_over_time({series}[{LOOKBACK}s] offset {length}s) >= 0 < Inf) or {earlier})"
+        grown = f"({most} - {before}) unless ignoring({apart}) ({most} - {before} < 0 > -Inf)"
+        # What comes after no count has neither been born nor restarted.
+        whole = f"{most} unless (({earlier} < bool Inf) == 0)"
+        fell = f"({last} >= 0) * ({last} < bool {most})"
+        return f"(({grown} or ({whole})) + ({fell} or 0 * {most})) >= 0 < Inf"
+
+    def _no_counts(self, metric: str, seconds: int) -> str:
+        """Return whether there are samples of the last ``seconds`` that are no counts, under the label ``NO_COUNT``."""
+        series = f"{self._series(metric)}[{seconds}s] @ end()"
+        found = f"count((sum_over_time({series}) < bool Inf) == 0 or min_over_time({series}) < 0)"
+        return f'label_replace({found}, "{NO_COUNT}", "true", "", "")'
+
+    def _series(self, metric: str) -> str:
+        return f"{metric}{{{self._api.selector}}}"
+
     def _totals(
-        self, query: str, start: float, end: float, step: int, key_of: Callable[[dict[str, str]], K]
+        self, asked: _Asked, start: float, end: float, step: int, key_of: Callable[[dict[str, str]], K]
     ) -> Iterator[tuple[int, K, float]]:
-        """Yield what ``query`` gives for the slices that begin in ``[start, end)``, by step and key, in their order."""
+        """Yield what was ``asked`` of the slices that begin in ``[start, end)``, by step and key, in their order."""
         step = int(step)
         length = _length(step)
         origin = int(start)
@@ -188,7 +226,7 @@ class PrometheusSource:
             while begin < stop:
                 upto = min(begin + chunk, stop)
                 try:
-                    answer = self._ask(client, query, begin, upto, length)
+                    answer = self._grown(client, asked, begin, upto, length)
                 except TooMuchError:
                     chunk = (upto - begin) // length // 2 * length
                     if chunk < LEAST_CHUNK * length:
@@ -204,9 +242,18 @@ class PrometheusSource:
                     yield at, key, totals.pop((at, key))
                 begin = upto
 
-    def _ask(
-        self, client: httpx.Client, query: str, begin: int, upto: int, length: int
-    ) -> list[tuple[dict[str, str], list[tuple[int, float]]]]:
+    def _grown(self, client: httpx.Client, asked: _Asked, begin: int, upto: int, length: int) -> Answer:
+        """Return what the series of ``asked`` grew by, without the samples that are no counts."""
+        grown = _sum(asked.labels, self._increase(asked.metric, length, asked.apart))
+        query = f"{grown} or {self._no_counts(asked.metric, upto - begin + LOOKBACK)}"
+        answer = self._ask(client, query, begin, upto, length)
+        if not any(NO_COUNT in labels for labels, _ in answer):
+            return answer
+        self._api.warn(f"{asked.metric} has samples that are no counts (NaN, Inf or negative); they are left out")
+        careful = _sum(asked.labels, self._careful_increase(asked.metric, length, asked.apart))
+        return self._ask(client, careful, begin, upto, length)
+
+    def _ask(self, client: httpx.Client, query: str, begin: int, upto: int, length: int) -> Answer:
         """Return the series of ``query``: labels, and values with the beginning of the slice that each is of.
 
         The slices begin in ``[begin, upto)``. Their ends are multiples of ``length``: Thanos and VictoriaMetrics move

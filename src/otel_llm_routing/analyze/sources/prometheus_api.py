@@ -174,12 +174,13 @@ class PrometheusAPI:
             raise self.error(FOREIGN)
         warnings = body.get("warnings")
         for warning in warnings if isinstance(warnings, list) else ():
-            self._warn(self._clean(str(warning)))
+            self.warn(self._clean(str(warning)))
         if body.get("isPartial") is True:  # VictoriaMetrics' way of saying so
-            self._warn("the answer is partial: some storage nodes did not take part")
+            self.warn("the answer is partial: some storage nodes did not take part")
         return data
 
-    def _warn(self, warning: str) -> None:
+    def warn(self, warning: str) -> None:
+        """Note that an answer may be incomplete, and why."""
         if warning not in self.warnings:
             self.warnings.append(warning)
             _logger.warning("%s warns: %s", self.url, warning)

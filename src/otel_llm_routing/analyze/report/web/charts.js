@@ -11,7 +11,7 @@ const charts = (() => {
   const DENSE = 35; // columns from which on there is no room in one for a word, or for lines between parts of a bar
   const NEAR = 0.065; // of a chart's height: letters nearer than this would lie on each other
   const percent = (share) => (100 * share).toFixed(1) + "%";
-  const points = (change) => (change >= 0 ? "+" : "−") + Math.abs(change).toFixed(1) + " points";
+  const points = (change) => (change <= -0.05 ? "−" : "+") + Math.abs(change).toFixed(1) + " points";
 
   // The rows that the two charts draw: see NamedData in charts.py.
   function rows(strip) {
