@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -74,6 +75,12 @@ def by_the_full_reader(text):
         for pattern in surface.match
         for rule in environment.parse_rules(f"{name}={pattern}")
     )
+
+
+def test_json_may_write_a_character_as_two_escapes(written):
+    text = json.dumps({"version": 1, "surfaces": {"\N{ROCKET} go": {"match": "/\N{ROCKET}", "uses": {"router": "x"}}}})
+    assert r"\ud83d\ude80" in text
+    assert read(written(text)) == by_the_full_reader(text) == (("\N{ROCKET} go", "route", "/\N{ROCKET}"),)
 
 
 # In the application ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,7 @@ from stored import AUTO, AUTOCOMPLETE, DAY, HAIKU, HOUR, LAST, MINI, SONNET, at,
 from otel_llm_routing import semconv
 from otel_llm_routing.analyze.reference import pin
 from otel_llm_routing.analyze.report.build import build
-from otel_llm_routing.analyze.report.summary import summary
+from otel_llm_routing.analyze.report.summary import prices, summary
 from otel_llm_routing.analyze.sources import open_source
 from otel_llm_routing.policy import loading
 from otel_llm_routing.policy import reference as pinned
@@ -496,6 +497,14 @@ def test_costs_that_nobody_asked_for(traffic):
     made = report(traffic.steady(), costs=False)
     assert made.prices is None
     assert (row(made, HAIKU).cost, row(made, HAIKU).cost_unknown) == (None, "")
+
+
+def test_costs_without_the_list_of_prices_are_said_to_be_missing(traffic, monkeypatch):
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    made = report(traffic.steady())
+    assert made.prices is None
+    assert "otel-llm-routing[prices]" in prices(made)
+    assert prices(report(traffic, costs=False)) == ""
 
 
 # Traffic or router ----------------------------------------------------------------------------------------------------

@@ -157,6 +157,14 @@ def test_two_replicas_of_a_collector_that_write_the_same_stream_count_once(tmp_p
     assert warnings == []
 
 
+def test_what_is_counted_after_a_senders_clock_was_put_back_counts_once(read):
+    hours = 3_600
+    times = ((30 * hours, 5), (30 * hours + 60, 7), (90, 8), (30 * hours + 60, 7), (150, 12), (90, 8))
+    counts, warnings = read("".join(line(point(at, value, start=30 * hours - 60)) for at, value in times))
+    assert warnings == []
+    assert counts == {30 * hours: 5, 30 * hours + 60: 2, 60: 1, 120: 4}
+
+
 def test_one_line_twice_in_one_file_counts_once(read):
     twice = [line(point(60, 5)), line(point(60, 2, start=0), temporality=1, process="d")] * 2
     assert read("".join(twice)) == ({60: 7}, [])

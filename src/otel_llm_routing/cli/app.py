@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -40,6 +41,19 @@ app.command()(checklist.checklist)
 app.command()(pin.pin)
 app.command()(report.report)
 app.command()(serve.serve)
+
+
+def _let_the_terminal_break_lines(commands: typer.Typer) -> None:
+    """Join the lines of each paragraph of every command's help: typer does so with the first alone."""
+    for command in commands.registered_commands:
+        written = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in written.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _let_the_terminal_break_lines(group.typer_instance)
+
+
+_let_the_terminal_break_lines(app)
 
 
 def _version(value: bool) -> None:

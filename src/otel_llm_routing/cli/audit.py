@@ -67,9 +67,10 @@ def audit(
 ) -> None:
     """Find the models that source code and its settings name: pinned, alias, router, unknown, inherited.
 
-    Python is read as a syntax tree, YAML, TOML, JSON, .env, .ini, notebooks and the front matter of Markdown as data;
-    nothing is run. With a policy it says which surface uses a name and whether that was decided, with a source what it
-    resolved to. Exits with 1 if a finding that is not in the baseline is as bad as --fail-on, with 2 on bad input.
+    Python is read as a syntax tree, YAML, TOML, JSON, .env, .ini, variables of Makefiles, Dockerfiles and Terraform,
+    notebooks and the front matter of Markdown as data; nothing is run. With a policy it says which surface uses a name
+    and whether that was decided, with a source what it resolved to. Exits with 1 if a finding that is not in the
+    baseline is as bad as --fail-on, with 2 on bad input.
     """
     if update_baseline and baseline is None:
         fail("--update-baseline writes to the file that --baseline names; name one")

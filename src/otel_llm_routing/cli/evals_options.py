@@ -46,7 +46,9 @@ CasesFormat = Annotated[
 Today = Annotated[str, typer.Option("--today", help="How far back what serves production today goes.")]
 Columns = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="NAME=WHERE", help="Where the cases have what: surface=metadata.feature."),
+    typer.Option(
+        "--column", metavar="NAME=WHERE", help="Where the cases have what: surface=metadata.feature. May be repeated."
+    ),
 ]
 MOST_BYTES = 2**20
 """Of a file with a mix."""

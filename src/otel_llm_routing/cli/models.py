@@ -23,7 +23,7 @@ def _main() -> None:
 
 @app.command("classify")
 def classify_(
-    names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Identifiers as an application sends them.")],
+    names: Annotated[list[str], typer.Argument(metavar="MODEL", help="Identifiers as an application sends them.")],
     provider: Annotated[str | None, typer.Option(help="The provider, as in gen_ai.provider.name.")] = None,
     rules: Annotated[str | None, typer.Option(help="A JSON file of rules that come before the built-in ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -84,6 +84,14 @@ def _text(path: str) -> str:
         raise _UnusableError("not UTF-8 text") from None
 
 
+def _whole(text: str) -> str:
+    """Return ``text`` with characters whole: JSON may write one beyond U+FFFF as two escapes, and YAML reads two."""
+    try:
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return text  # half a character stays that
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         try:
@@ -114,11 +122,16 @@ class _Reader:
 
     def _tree(self) -> Any:
         """Return the one document as nested lists. An alias is the list or the scalar that it stands for, itself."""
+        yaml = self._yaml
         try:
-            # libyaml is ten times as fast, where PyYAML was built with it.
-            self._loader = getattr(self._yaml, "CSafeLoader", self._yaml.SafeLoader)(self._text)
-            return self._document()
-        except self._yaml.YAMLError as error:
+            try:
+                # libyaml is ten times as fast, where PyYAML was built with it.
+                self._loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
+                return self._document()
+            except yaml.YAMLError:  # it refuses JSON's escapes of characters beyond U+FFFF
+                self._loader = yaml.SafeLoader(self._text)
+                return self._document()
+        except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}: " if mark else ""
             said = str(getattr(error, "problem", None) or "")[:100]
@@ -140,7 +153,7 @@ class _Reader:
                 inner.append(node)
                 inner.size += size
             elif isinstance(event, yaml.ScalarEvent):
-                inner.append(_Scalar(event.tag, event.value, event.implicit))
+                inner.append(_Scalar(event.tag, _whole(event.value), event.implicit))
                 inner.size += 1
                 if event.anchor is not None:
                     anchors[event.anchor] = (inner[-1], 1)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otel_llm_routing import semconv
-from otel_llm_routing.analyze.sources.points import AHEAD, SEEN_KEPT, grown
+from otel_llm_routing.analyze.sources.points import SEEN_KEPT, grown
 from otel_llm_routing.analyze.sources.series import KEY
 from otel_llm_routing.analyze.sources.sqlite import MOST, explain, names_of
 from otel_llm_routing.serve import forgetting
@@ -232,7 +232,7 @@ class Store:
                 self._streams += 1
             else:
                 last = struct.unpack(f"<{len(row[2]) // 8}d", row[2])
-                if point.time <= row[0] and not _put_back(point, row[0], last):
+                if not point.follows(row[0], last):
                     return True  # a repetition, or one that was overtaken: what it says is known
                 if last == point.values:
                     # Written only now and then, to say that the stream lives.
@@ -336,14 +336,6 @@ class Store:
         self._text += sum(map(len, key))
         self._added.append(key)
         return identifier
-
-
-def _put_back(point: Point, time: int, last: tuple[float, ...]) -> bool:
-    """Return whether ``point`` is newer than that of ``time``, and its sender's clock was put back in between.
-
-    So it is where nothing of it is less, and no retry would be so late: that much earlier it would have counted less.
-    """
-    return point.time < time - AHEAD * 10**9 and all(new >= old for new, old in zip(point.values, last, strict=True))
 
 
 def _other(key: tuple[str, ...]) -> tuple[str, ...]:

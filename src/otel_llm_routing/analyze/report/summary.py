@@ -74,9 +74,9 @@ def words(surface: SurfaceReport) -> str:
 
 
 def prices(report: Report) -> str:
-    """Return where costs come from, in one sentence; empty where there are none."""
+    """Return where costs come from, or why there are none, in one sentence; empty where none were asked for."""
     if report.prices is None:
-        return ""
+        return f"No costs: {report.prices_missing}." if report.prices_missing else ""
     rows = [row for surface in report.surfaces for stream in surface.streams for row in stream.served if row.requests]
     missing: dict[str, list[str]] = {}
     for row in rows:

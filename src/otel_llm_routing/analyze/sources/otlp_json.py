@@ -150,11 +150,13 @@ class OTLPFileSource:
                 first = known.setdefault(sender, one.time)
                 if one.cumulative:
                     before = last.get(one.stream)
+                    latest = one.time
                     if before is not None:
-                        if one.time <= before[0]:
+                        if not one.follows(*before):
                             continue  # a repetition, or one that was overtaken: what it says is known
                         increase = grown(one.values, before[1])
-                    last[one.stream] = one.time, one.values
+                        latest = max(latest, before[0])
+                    last[one.stream] = latest, one.values
                     if before is None and 0 < began < first - EARLIER * SECOND and one.time < first + BUCKET * SECOND:
                         # What it had counted before anybody wrote it down is of a time that nobody knows.
                         if increase[0] and began < end * SECOND and one.bucket >= start:

@@ -44,6 +44,17 @@ class Point:
     bounds: tuple[str, ...] | None
     """A histogram's upper bounds, the last one ``+Inf``; empty where the bins are not kept. None for a counter."""
 
+    def follows(self, time: int, values: tuple[float, ...]) -> bool:
+        """Return whether this cumulative point is newer than that of ``time`` with ``values``.
+
+        It is also if its sender's clock was put back in between: then it is much earlier, and in nothing less. No retry
+        comes so late, and what was overtaken so long ago would have counted less.
+        """
+        if self.time > time:
+            return True
+        put_back = self.time < time - AHEAD * 10**9
+        return put_back and all(new >= old for new, old in zip(self.values, values, strict=True))
+
 
 def point(
     origin: object,
