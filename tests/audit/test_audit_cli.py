@@ -10,8 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from otel_llm_routing.analyze.audit.problems import RULES
+from otel_llm_routing.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text("utf-8")
@@ -46,6 +48,16 @@ def test_names_from_outside_are_no_markup(tree):
     assert "[red]" not in tree.audit().out
     tree.write("[bold]a.py", 'MODEL = "gpt-4o"')
     assert "[bold]a.py" in tree.audit().out
+
+
+def test_rules_and_boards_that_generate_wrote_only_repeat_the_policy(tree):
+    policy = ROOT / "examples" / "policy" / "policy.yaml"
+    tree.write("policy.yaml", policy.read_text("utf-8"))
+    for words in (["prometheus", "--kubernetes", "-o"], ["alertmanager", "-o"], ["grafana", "-o"], ["collector", "-o"]):
+        made = CliRunner().invoke(app, ["generate", *words[:1], "--policy", str(policy), *words[1:], str(tree.path)])
+        assert made.exit_code == 0, made.output
+    assert tree.audit().code == 0
+    assert tree.audit().out.startswith("0 names of models in ")
 
 
 def test_an_empty_folder_has_nothing_to_say(tree):
@@ -240,6 +252,7 @@ def test_the_hook_calls_the_command_with_the_files_it_reads():
     assert hook["entry"] == "otel-llm-routing audit"
     read = (
         "a.py a.pyw a.ipynb a.yaml a.yml a.toml a.json a.jsonc a.json5 a.ini a.cfg a.conf a.properties a.md a.mdx a.mdc"
+        " a.mk a.tf a.tfvars a.dockerfile Makefile GNUmakefile Dockerfile Dockerfile.prod Containerfile"
     )
     settings = ".env .env.example .env.production .env-local .env_test .envrc a.env a.env.local env env.example"
     others = "a.ts a.txt environment.sh a.envoy .env.d.ts .env.js README a.html my.env/a.txt"

@@ -30,6 +30,39 @@ FOUND = {
         "environment:\n  - CHAT_MODEL=${CHAT_MODEL:-chat-prod}\nx: {A: '${LLM_MODEL:-o3}', B: '${PORT:-80}'}\n",
         ["2: chat-prod", "3: o3"],
     ),
+    "a default of Spring": ("a.properties", "ai.model=${OPENAI_MODEL:o3}\nx=${Y:?no gpt-4o}\n", ["1: o3"]),
+    "a default of a workflow": (
+        "ci.yml",
+        "env:\n  LLM_MODEL: ${{ vars.LLM_MODEL || 'o3' }}\n  X: ${{ vars.X }}\n",
+        ["2: o3"],
+    ),
+    "options in a command": (
+        "compose.yaml",
+        "command: serve --model 'Qwen/Qwen2.5-7B' --port 80\nhelp: --model gpt-4\nx: --model $M --model=o3\n",
+        ["1: Qwen/Qwen2.5-7B", "3: o3"],
+    ),
+    "options in a script": (
+        "ci.yml",
+        "steps:\n- run: |\n    set -e\n    aider --model gpt-5 --yes  # --x\n- run: >-\n    claude\n    --model opus\n",
+        ["4: gpt-5", "6: opus"],
+    ),
+    "a text in a block": ("a.yaml", "model: >-\n  gpt-4o\n", ["2: gpt-4o"]),
+    "a Makefile": (
+        "Makefile",
+        "# MODEL ?= gpt-4\nexport OPENAI_MODEL ?= chat-prod\nFAST_MODEL := gpt-4o\nall: gpt-4o.txt\n\techo $(MODEL)\n",
+        ["2: chat-prod", "3: gpt-4o"],
+    ),
+    "a Dockerfile": (
+        "docker/Dockerfile.prod",
+        "ARG OPENAI_MODEL=gpt-5\nENV A=b \\\n    CHAT_MODEL=chat-prod\n# ENV X_MODEL=gpt-4\n",
+        ["1: gpt-5", "3: chat-prod"],
+    ),
+    "Terraform": (
+        "main.tf",
+        'variable "openai_model" {\n  type    = string\n  default = "gpt-4o"\n}\n# model = "gpt-4"\n',
+        ["3: gpt-4o"],
+    ),
+    "variables of Terraform": ("prod.tfvars", 'openai_model = "chat-prod"\n', ["1: chat-prod"]),
     "options of a command": ("pod.yaml", 'args: ["--model=o3", "--fallback-model", "opus", x]\n', ["1: o3", "1: opus"]),
     "fallbacks of LiteLLM": (
         "config.yaml",
@@ -87,7 +120,7 @@ def test_names_are_found_with_their_line(tree, name):
 NOTHING = {
     "a car": ("a.yaml", "car: {model: civic}\n"),
     "a database": ("a.yaml", "engine: django.db.backends.postgresql\n"),
-    "an image": ("a.yaml", "image: foo/bar:latest\n"),
+    "an image": ("a.yaml", "chat: {image: foo/bar:latest, tag: app-latest}\n"),
     "a package": ("package.json", '{"dependencies": {"openai": "^4.0.0", "gpt-tokenizer": "2.1.1"}}'),
     "a text": ("en.json", '{"help": "the model gpt-4o", "title": "model"}'),
     "a page about cars": ("car.md", "---\ntitle: Civic\nmodel: civic\n---\n"),

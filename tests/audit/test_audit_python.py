@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 USES = {
@@ -93,6 +95,20 @@ USES = {
     "Replicate": ('replicate.run("meta/meta-llama-3-70b-instruct", input={})', "call", "alias"),
     "the client of Hugging Face": ('InferenceClient("meta-llama/Llama-3.1-8B")', "call", "unknown"),
     "promptfoo": ('x = ["azure:chat:my-deployment"]', "constant", "unknown"),
+    "the latest of a family": ('x = "kimi-latest"', "constant", "alias"),
+    "the latest of nobody knows what": ('ask(model="house-latest")', "call", "alias"),
+    "promptfoo's providers": ('x = {"providers": [{"id": "openai:gpt-5"}]}', "config", "alias"),
+    "a deployment by the name of a setting": ('AZURE_OPENAI_DEPLOYMENT = "o3"', "constant", "unknown"),
+    "a deployment in a mapping of settings": ('env = {"OPENAI_MODEL": "chat-prod"}', "config", "unknown"),
+    "a variable of a container": ('env = [{"name": "OPENAI_MODEL", "value": "chat-prod"}]', "config", "unknown"),
+    "a model of LiteLLM's": ('x = {"litellm_params": {"model": "chat-prod"}}', "config", "unknown"),
+    "a sentence transformer": ('SentenceTransformer("paraphrase-MiniLM-L6-v2")', "call", "unknown"),
+    "an attribute that may be missing": ('ask(model=getattr(args, "model", "o3"))', "default", "alias"),
+    "a variable's default under another name": (
+        'MODEL = os.getenv("X", "chat-prod")\nc.messages.create(model=MODEL)',
+        "default",
+        "unknown",
+    ),
 }
 
 
@@ -113,10 +129,14 @@ NOTHING = {
     "a device": 'load(device_map="auto", compression="auto")',
     "an address": 'connect("example.com:8080"); get("https://api.openai.com/v1/models/gpt-4o")',
     "a package": 'install("typescript@latest"); npm("left-pad@1234")',
+    "an image": 'image = "postgres:latest"; run(image="foo/bar:latest"); branch = "release-latest"',
     "a path": 'load(model_path="models/gpt-4o.bin"); open("./claude-3-opus")',
     "a placeholder": 'ask(model="your-model-here", messages=[])',
     "a command": 'run(name="command", mode="default")',
     "a template": 'ask(model="{{ model }}", messages=[]); ask(model="${MODEL}", messages=[])',
+    "an attribute of which only the name is known": 'ask(model=getattr(settings, "MODEL"), messages=[])',
+    "a path to an attribute": 'PATHS = {"model": "llm.model", "temperature": "llm.temperature"}',
+    "a permission": 'x = {"routes.create_custom_llm": "custom_model.create", "delete_llm": "custom_model.delete"}',
     "a flag": 'os.getenv("CHAT_MODELS_ENABLED", "false"); f(use_model="true", temperature=1)',
     "a name that the program makes": "ask(model=f'{name}', messages=[]); ask(model=name, messages=[])",
     "a name as people write it": 'search("GPT-4", k=2); title = "GPT-5"; label("Claude-3-Opus")',
@@ -147,6 +167,14 @@ SPOKEN_OF = {
     "a table": ('LIMITS = {"gpt-4o": 1, "gpt-4": 2, "gpt-3.5-turbo": 3}', "catalogue"),
     "a list of many": ('MODELS = ["gpt-4o", "gpt-4", "gpt-3.5-turbo"]', "catalogue"),
     "what may be chosen": ('ALLOWED_MODELS = ["gpt-4o"]', "catalogue"),
+    "an example of a list": ('x = {"example_models": ["gpt-4o"]}', "catalogue"),
+    "beginnings of names": ('for model_prefix in ("gpt-5", "gpt-4o"): ...', "catalogue"),
+    "what failed": ('raise_model_error(model="gpt-4o")', "comparison"),
+    "a menu": ('x = [{"name": "Mini", "value": "gpt-4o-mini"}]', "catalogue"),
+    "a register": (
+        "\n".join(f'register("m{n}", Config("gpt-4o-2024-05-1{n}", info={{"model": "gpt-4o"}}))' for n in range(8)),
+        "catalogue",
+    ),
     "a list of entries": ('x = [{"id": "gpt-4o", "name": "GPT-4o"}]', "catalogue"),
 }
 
@@ -162,10 +190,41 @@ def test_what_only_speaks_of_a_model_is_counted_apart(tree, name):
     assert document["catalogued" if role == "catalogue" else "compared"] > 0
 
 
-def test_agents_with_a_model_each_are_no_catalogue(tree):
-    agents = ", ".join(f'{{"model": "gpt-4o-{n}", "instructions": "x"}}' for n in ("mini", "2024-08-06", "2024-05-13"))
+def test_agents_with_a_model_each_are_no_catalogue_however_many_there_are(tree):
+    agents = ", ".join(f'{{"model": "gpt-4o-2024-0{n}-0{n}", "instructions": "x"}}' for n in range(1, 9))
     said = tree.of("a.py", f"AGENTS = [{agents}]")
-    assert [f["role"] for f in said.document["findings"]] == ["config"] * 3
+    assert [f["role"] for f in said.document["findings"]] == ["config"] * 8
+
+
+MAPPINGS = {
+    "agents": {"agents": [{"model": "gpt-5", "instructions": "x"}, {"model": "chat-prod", "tools": []}]},
+    "settings": {"env": {"OPENAI_MODEL": "chat-prod", "AZURE_OPENAI_DEPLOYMENT": "gpt-5", "PORT": "80"}},
+    "variables": {"env": [{"name": "OPENAI_MODEL", "value": "chat-prod"}, {"name": "X", "value": "gpt-5"}]},
+    "a menu": {"options": [{"name": "Small", "value": "gpt-5-mini"}, {"name": "Large", "value": "gpt-5"}]},
+    "LiteLLM": {"model_list": [{"model_name": "prod", "litellm_params": {"model": "azure/chat", "api_key": "x"}}]},
+    "fallbacks": {"fallbacks": [{"gpt-5": ["gpt-4o", "gpt-4.1"]}], "default_fallbacks": ["o3"]},
+    "a model by its name": {"model": {"name": "chat-prod", "provider": "openai", "mode": "chat"}},
+    "tasks": {"models": {"chat": "gpt-5", "title": "o3", "provider": "openai"}},
+    "a table": {"prices": [{"model": f"gpt-4o-2024-0{n}-0{n}", "price": n} for n in range(1, 9)]},
+    "a table by name": {"models": {name: {"context": 1, "successor": "gpt-5"} for name in ("gpt-4o", "gpt-4", "o3")}},
+    "what is told people": {"model": "gpt-5", "description": "gpt-4o", "examples": [{"model": "gpt-4"}]},
+    "what is offered": {"allowed_models": ["gpt-5"], "supported": {"model": "gpt-5"}, "providers": [{"id": "gpt-5"}]},
+    "a provider's address": {"base_url": "https://openrouter.ai/api/v1", "model": "anthropic/claude-sonnet-4.6"},
+    "nobody's address": {"provider_": 1, "api_base": "https://example.com", "model": "gpt-5", "endpoint": "/v1"},
+    "an option": {"args": ["--model", "chat-prod", "--openai-model=chat-prod"]},
+    "one among others": {"stages": {"write": {"id": "gpt-5", "retries": "3"}}},
+}
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_a_mapping_says_the_same_in_python_and_in_data(tree, name):
+    def told(said):
+        return [(f["identifier"], f["role"], f["key"], f["kind"], f["provider"]) for f in said.document["findings"]]
+
+    text = json.dumps(MAPPINGS[name])
+    data = told(tree.of("a.json", text))
+    assert data != []
+    assert told(tree.of("a.py", f"show({text})")) == data
 
 
 def test_settings_with_a_key_each_are_no_catalogue_however_many_there_are(tree):
@@ -188,6 +247,22 @@ def test_fallbacks_are_asked_for_however_many_there_are(tree):
 def test_names_with_commas_between_them_are_each_found(tree):
     said = tree.of("a.py", 'MODELS = os.getenv("MODELS", "gpt-5,o3").split(",")\nmodel = "gpt-5, or so"')
     assert said.found() == ["1: gpt-5", "1: o3"]
+
+
+def test_attributes_of_two_classes_are_two_names(tree):
+    classes = "".join(
+        f"class {name}:\n    model = '{name}-prod'\n    def f(self):\n        c.messages.create(model=self.model)\n"
+        for name in "AB"
+    )
+    found = tree.of("a.py", classes).document["findings"]
+    assert [(f["identifier"], f["used_at"]) for f in found] == [("A-prod", [4]), ("B-prod", [8])]
+
+
+def test_a_name_that_calls_of_two_providers_ask_for_is_nobodys_in_particular(tree):
+    said = tree.of("a.py", "MODEL = 'gpt-4o'\nAzureChatOpenAI(model=MODEL)\nChatOpenAI(model=MODEL)\n")
+    assert (said.one("gpt-4o")["kind"], said.one("gpt-4o")["used_at"]) == ("alias", [2, 3])
+    said = tree.of("a.py", "MODEL = 'gpt-4o'\nAzureChatOpenAI(model=MODEL)\n")
+    assert said.one("gpt-4o")["provider"] == "azure.ai.openai"
 
 
 def test_a_constant_tells_the_lines_in_which_a_call_asks_for_it(tree):

@@ -34,7 +34,7 @@ Format = Literal["text", "json", "sarif", "github"]
 def audit(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Files and folders to read.", show_default="the working folder"),
+        typer.Argument(metavar="PATH", help="Files and folders to read.", show_default="the working folder"),
     ] = None,
     policy: PolicyFile = None,
     source: Annotated[str | None, typer.Option(help=f"{SOURCE} To say what names resolved to.")] = None,

@@ -79,13 +79,22 @@ def audit(
         unreadable=tuple(sorted((*scanned.unreadable, *walk.unread), key=lambda one: (one.file, one.line or 0))),
         files=scanned.files,
         lines=scanned.lines,
-        fixed=_fixed(known or (), uses, scanned),
+        fixed=_fixed(known or (), uses, scanned, whole=by.whole),
         baselined=known is not None,
         by=by,
     )
 
 
-def _fixed(known: Sequence[Known], uses: Sequence[Finding], scanned: Scanned) -> tuple[Known, ...]:
-    """Return what is known of the files that were read and is no longer so; of other files nothing is said."""
+def _fixed(known: Sequence[Known], uses: Sequence[Finding], scanned: Scanned, *, whole: bool) -> tuple[Known, ...]:
+    """Return what is known of the files that were read and is no longer so; of other files nothing is said.
+
+    Of single files it is not known which of their names are asked for elsewhere.
+    """
     there = {one.key for one in baseline.of(uses)}
-    return tuple(one for one in known if one.key not in there and scanned.looked_at(one.file))
+    return tuple(
+        one
+        for one in known
+        if one.key not in there
+        and scanned.looked_at(one.file)
+        and (whole or not scanned.has_a_name_for(one.file, one.identifier))
+    )

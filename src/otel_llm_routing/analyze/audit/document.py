@@ -46,6 +46,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "key": finding.key or None,
         "call": finding.call or None,
         "used_at": list(finding.used_at),
+        "used_in": [{"file": file, "line": line} for file, line in finding.used_in],
         "provider": finding.provider,
         "rule": finding.rule,
         "rule_source": finding.source or None,

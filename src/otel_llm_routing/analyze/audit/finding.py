@@ -26,7 +26,7 @@ ITEMS_OF_A_CATALOGUE = 3
 NAMES_OF_A_CATALOGUE = 5
 """The same, wherever in it they stand, and in the body of a class."""
 CONSTANTS_OF_A_CATALOGUE = 8
-"""The same, as names of a module."""
+"""The same, as names of a module, and as what calls of one function in a file are handed on with."""
 
 
 class Problem(NamedTuple):
@@ -94,6 +94,9 @@ class Finding:
     """Where that was read, or empty."""
     fingerprint: str
     used_at: tuple[int, ...] = ()
+    """Lines of this file in which a call asks for this constant."""
+    used_in: tuple[tuple[str, int], ...] = ()
+    """Other files, and the lines in them."""
     surfaces: tuple[str, ...] = ()
     """Whose ``uses`` in the policy lists it."""
     customer_facing: bool | None = None
@@ -147,6 +150,7 @@ def findings(file: str, mentions: Sequence[Mention], known: Knowledge) -> list[F
                 source=who.source,
                 fingerprint=mark,
                 used_at=mention.used_at,
+                used_in=mention.used_in,
             )
         )
     return found
@@ -170,12 +174,16 @@ class _Tables:
         """All."""
         self.behind: dict[tuple[int, str], set[str]] = defaultdict(set)
         """What stands behind keys, by the key if it says that a model stands there."""
+        self.listed: dict[str, set[str]] = defaultdict(set)
+        """What a function is called with, by its name, where what it returns is handed on and nobody says it asks."""
 
     def add(self, mention: Mention) -> None:
         """Count a name."""
         if (table := mention.table) is None:
             return
         name = canonical(mention.text)
+        if table.slot == "argument" and mention.weight == BARE:
+            self.listed[mention.call].add(name)
         self.names[table.number].add(name)
         if table.slot == "item":
             self.items[table.number].add(name)
@@ -189,7 +197,12 @@ def _own_key(mention: Mention) -> str:
 
 def _role(mention: Mention, tables: _Tables) -> Role:
     table = mention.table
-    if table is None or mention.used_at:
+    is_used = bool(mention.used_at or mention.used_in)
+    # `register(Model("gpt-5"))`, line after line, and what else is said of each of them.
+    is_listed = len(tables.listed.get(mention.call, ())) >= CONSTANTS_OF_A_CATALOGUE
+    if is_listed and mention.role in ("call", "config") and mention.weight < ASKED:
+        return "catalogue"
+    if table is None or table.slot == "argument" or (is_used and (table.slot != "item" or mention.weight == ASKED)):
         return mention.role
     chosen = chooses(mention.key)
     if table.slot == "item" and not chosen and len(tables.items[table.number]) >= ITEMS_OF_A_CATALOGUE:

@@ -47,7 +47,9 @@ def read_yaml(text: str) -> list[Node]:
             begin: Any = event.start_mark
             end: Any = event.end_mark
             line = begin.line + 1
-            if isinstance(event, yaml.ScalarEvent):
+            if isinstance(event, yaml.ScalarEvent) and event.style in ("|", ">"):
+                made.leaf(Leaf(event.value, line + 1, 1, 2, lines=event.style == "|"))
+            elif isinstance(event, yaml.ScalarEvent):
                 column = begin.column + 1
                 made.leaf(Leaf(event.value, line, column, end.column + 1 if end.line == begin.line else column + 1))
             elif isinstance(event, yaml.AliasEvent):
@@ -180,7 +182,8 @@ def _toml(value: Any, places: _Quoted, depth: int) -> Node:
 # Lines of settings ----------------------------------------------------------------------------------------------------
 
 _SETTING = re.compile(
-    r"""^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?["']?(?P<key>[A-Za-z_][\w.-]{0,127})["']?[ \t]*[=:][ \t]*"""
+    r"""^[ \t]*(?:-[ \t]+)?(?:(?:export|ENV|ARG)[ \t]+)?["']?(?P<key>[A-Za-z_][\w.-]{0,127})["']?"""
+    r"""[ \t]*(?:[?:+]{0,3}=|:)[ \t]*"""
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|(?:[^\s#;,]|,(?=[^\s#;,]))+)""",
     re.MULTILINE,
 )
@@ -190,7 +193,10 @@ _SECTION = re.compile(r"^[ \t]*\[.*\][ \t]*(?:[#;].*)?$", re.MULTILINE)
 
 
 def read_settings(text: str) -> list[Node]:
-    """Return ``KEY=value`` and ``key: value``, a mapping for each section; other lines, and comments, are left out."""
+    """Return ``KEY=value`` and ``key: value``, a mapping for each section; other lines, and comments, are left out.
+
+    Of Makefiles and Dockerfiles these are the variables: ``KEY ?= value``, ``ENV KEY=value``.
+    """
     lines = Lines(text)
     starts = [0, *(section.end() for section in _SECTION.finditer(text)), len(text)]
     return [found for start, end in pairwise(starts) if (found := _settings(text, start, end, lines)).pairs]

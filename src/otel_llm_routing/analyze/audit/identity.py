@@ -51,6 +51,7 @@ _ADDRESS = re.compile(
 _PLACEHOLDER = re.compile(
     r"(?:.*[^a-z])?(?:your|my-model-here|placeholder|xxx+|todo|changeme|example)(?:[^a-z].*)?$", re.IGNORECASE
 )
+_ATTRIBUTE = re.compile(r"[a-z_]+(?:\.[a-z_]+)+", re.IGNORECASE)
 _SHORTEST_BARE = 4
 _HOLE = "{}"
 
@@ -120,6 +121,8 @@ def _identified(text: str, weight: int, provider: str | None, known: Knowledge) 
         return _as(found, provider or said, "name of a family")
     if said:
         return _as(found, provider or said, "provider before it")
+    if _ATTRIBUTE.fullmatch(rest):
+        return None  # "llm.model" says where to look, in the program or its settings
     return _as(found, provider, "asked for") if weight == ASKED else None
 
 

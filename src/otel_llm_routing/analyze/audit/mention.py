@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from otel_llm_routing.analyze.audit.names import Names
 
 Role = Literal["call", "default", "constant", "config", "catalogue", "comparison"]
 USES: tuple[Role, ...] = ("call", "default", "constant", "config")
@@ -18,8 +21,15 @@ class Table(NamedTuple):
     """The table that a text stands in: the outermost list or mapping, a class, or the names of a module."""
 
     number: int
-    slot: Literal["item", "value", "member", "class"]
-    """``item`` is an element or a key, ``value`` what a key stands for, ``member`` one of a module's names."""
+    slot: Literal["item", "value", "member", "class", "argument"]
+    """``item`` is an element or a key, ``value`` what a key stands for, ``member`` one of a module's names.
+
+    ``argument`` is what a call is made with that is itself an argument; its table is all calls of the function.
+    """
+
+    def of(self, slot: Literal["item", "value"]) -> Table:
+        """Return another slot of the same table."""
+        return Table(self.number, slot)
 
 
 class Mention(NamedTuple):
@@ -44,7 +54,13 @@ class Mention(NamedTuple):
     dynamic: bool = False
     """Whether parts are only known when the program runs; they stand as ``{}`` in the text."""
     used_at: tuple[int, ...] = ()
-    """Lines in which a constant is what a call asks."""
+    """Lines of its file in which a constant is what a call asks."""
+    used_in: tuple[tuple[str, int], ...] = ()
+    """The same in other files, as people name them."""
+
+
+NOTHING = Mention("", 1, 1, 1, "comparison", "")
+"""Stands for a text that is no model's whoever asks for it, of which nothing needs to be remembered."""
 
 
 def pieces(text: str) -> list[str]:
@@ -58,6 +74,15 @@ class Trouble(NamedTuple):
 
     line: int | None
     text: str
+
+
+class Found(NamedTuple):
+    """What is in a file."""
+
+    mentions: list[Mention]
+    troubles: list[Trouble]
+    names: Names | None = None
+    """What its names stand for; None of what is no program."""
 
 
 class Unreadable(NamedTuple):

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing.analyze.audit.mention import ASKED, BARE, MAX_TEXT, NAMED, Mention, Role, Table, pieces
+from otel_llm_routing.analyze.audit.names import Asked, Names, Reference, path_of
+from otel_llm_routing.analyze.audit.place import (
+    NOWHERE,
+    SPOKEN_OF,
+    Keys,
+    Place,
+    is_about_models,
+    provider_beside,
+)
 from otel_llm_routing.analyze.audit.vocabulary import (
-    EXAMPLES,
-    IDENTITIES,
-    asks_a_model,
-    holds_many,
     is_the_model,
-    key_of_the_name,
     names_a_model,
-    names_something_else,
     offers,
     options,
     vocabulary,
 )
-from otel_llm_routing.models import provider_of_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from otel_llm_routing.analyze.audit.vocabulary import Call
 
 HOLE = "{}"
 """Stands for what is only known when the program runs."""
-_BASE_URLS = ("base_url", "api_base", "openai_api_base", "azure_endpoint", "endpoint", "server_url")
 _LONG_LINE = 2000
 """Characters; in longer lines with letters beyond ASCII, columns count bytes."""
 _HANDING_ON = frozenset({"str", "list", "tuple"})
@@ -39,36 +39,6 @@ _SAME_TEXT = frozenset({"strip", "lstrip", "rstrip", "lower", "split"})
 _FIELD_OF_FORMAT = re.compile(r"\{[^{}]*\}")
 _FIELD_OF_PERCENT = re.compile(r"%(?:\(\w*\))?[sdr]")
 _SETS = frozenset({"set", "frozenset"})
-_PROVIDERS = ("provider", "model_provider", "custom_llm_provider", "llm_provider")
-
-
-class Place(NamedTuple):
-    """What is known of where an expression stands."""
-
-    role: Role = "constant"
-    key: str = ""
-    call: str = ""
-    weight: int = BARE
-    provider: str | None = None
-    table: Table | None = None
-
-    def named(self, key: str) -> Place:
-        """Return the place of what a name or a key stands for."""
-        return self._replace(key=key, weight=max(self.weight, NAMED) if names_a_model(key) else self.weight)
-
-
-NOWHERE = Place()
-SPOKEN_OF = Place(role="comparison")
-
-
-class Asked(NamedTuple):
-    """A name that stands where a model is asked for."""
-
-    name: str
-    scopes: tuple[int, ...]
-    """From the innermost outwards; empty for an attribute."""
-    line: int
-    place: Place
 
 
 class Expressions:
@@ -80,7 +50,7 @@ class Expressions:
         self._words = vocabulary()
         self._tables = 0
         self.found: list[Mention] = []
-        self.asked: list[Asked] = []
+        self.names = Names()
         self.imported: dict[str, str] = {}
         """What names that were imported stand for: ``completion`` for ``litellm.completion``."""
         self.scopes: tuple[int, ...] = (0,)
@@ -118,6 +88,10 @@ class Expressions:
         else:
             self._children(node)
 
+    def forget(self) -> None:
+        """Let go of what keeps this object alive, and with it the source: its methods, which it has of itself."""
+        self._handlers.clear()
+
     def _children(self, node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
             self.visit(child, NOWHERE)
@@ -138,7 +112,9 @@ class Expressions:
             place = self._inside(place)
         for one in texts:
             if 1 < len(one) <= MAX_TEXT and " " not in one:
-                self.found.append(Mention(one, node.lineno, column, end, **place._asdict(), dynamic=dynamic))
+                if place.target is not None:
+                    self.names.bind(place.target, len(self.found))
+                self.found.append(place.mention(one, node.lineno, column, end, dynamic=dynamic))
 
     def _column(self, line: int, offset: int) -> int:
         """Return a column in characters, of an offset in bytes."""
@@ -186,16 +162,27 @@ class Expressions:
     # What hands on what its place says --------------------------------------------------------------------------------
 
     def _name(self, node: ast.Name, place: Place) -> None:
-        if place.weight == ASKED:
-            self.asked.append(Asked(node.id, self.scopes, node.lineno, place))
+        if isinstance(node.ctx, ast.Store):
+            self.names.define(self.scopes[0], node.id)
+        else:
+            self._refer(node, place)
 
     def _attribute(self, node: ast.Attribute, place: Place) -> None:
-        if node.attr == "value" and isinstance(node.value, ast.Attribute):
-            self.visit(node.value, place)  # of a member of an enumeration
-            return
-        if place.weight == ASKED:
-            self.asked.append(Asked(node.attr, (), node.lineno, place))
+        self._refer(node, place)
         self.visit(node.value, _around(place))
+
+    def _refer(self, node: ast.expr, place: Place) -> None:
+        """Note what ``node`` refers to, where that says of the texts it stands for what they are."""
+        # One of many, named in passing, is listed and not asked for.
+        asked = place.weight == ASKED or (place.weight == NAMED and not place.is_of_a_table)
+        if place.role in ("comparison", "catalogue") or not (asked or place.target):
+            return
+        if path := path_of(node):
+            reference = Reference(self.scopes, path)
+            if place.target is not None:
+                self.names.bind(place.target, reference)
+            if asked:
+                self.names.asked.append(Asked(reference, node.lineno, place))
 
     def _inner(self, node: ast.Await | ast.Starred, place: Place) -> None:
         self.visit(node.value, place)
@@ -220,9 +207,9 @@ class Expressions:
             if option is None:
                 self.visit(item, inside)
             elif option.value:
-                self._note(item, option.value, inside._replace(table=None).named(option.name))
+                self._note(item, option.value, inside._replace(table=None).set_to(option.name))
             else:
-                self.visit(item, inside._replace(table=None).named(option.name))
+                self.visit(item, inside._replace(table=None).set_to(option.name))
 
     def _inside(self, place: Place) -> Place:
         """Return the place of what is in a list at ``place``."""
@@ -237,55 +224,17 @@ class Expressions:
         return self._tables
 
     def _dict(self, node: ast.Dict, place: Place) -> None:
-        pairs = list(zip(node.keys, node.values, strict=True))
-        said = {
-            key.value: value for key, value in pairs if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        }
-        asked = not self._words.beside.isdisjoint(said)
-        beside_a_model = any(map(names_a_model, said))
-        provider = self._provider_beside(said, place.provider)
-        number = self._table(place)
-        is_one_of_many = place.table is not None and place.table.slot == "item"
-        described = place.role not in ("comparison", "catalogue") and not is_one_of_many and not beside_a_model
-        its_name = key_of_the_name(place.key, said) if described else ""
-        itself = Place("config", its_name, place.call, NAMED, provider, Table(number, "value"))
-        if asked or not said.keys().isdisjoint(_PROVIDERS):
-            itself = itself._replace(weight=ASKED, table=None)
-        for key, value in pairs:
+        names = [key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else "" for key in node.keys]
+        texts = {name: _text(value) for name, value in zip(names, node.values, strict=True) if name}
+        keys = Keys(place, texts, self._table(place))
+        for key, name, value in zip(node.keys, names, node.values, strict=True):
             if key is None:
                 self.visit(value, place._replace(key=""))
                 continue
-            as_key = Place("comparison", place.key, "", min(place.weight, NAMED), None, Table(number, "item"))
-            self.visit(key, as_key)
-            name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-            if its_name and name in IDENTITIES:
-                self.visit(value, itself if name == its_name else SPOKEN_OF)
-                continue
-            about = self._is_about(name, value) and (beside_a_model or is_one_of_many or not holds_many(place.key))
-            if about or (name in self._words.listing and beside_a_model):
-                self.visit(value, SPOKEN_OF)
-                continue
-            self.visit(value, self._behind(place, name, asked, provider)._replace(table=Table(number, "value")))
-
-    def _is_about(self, key: str, value: ast.expr) -> bool:
-        """Return whether what stands behind ``key`` tells people about models."""
-        return key in self._words.about_models and (key in EXAMPLES or not isinstance(value, (ast.Dict, ast.Call)))
-
-    def _behind(self, place: Place, name: str, asked: bool, provider: str | None) -> Place:
-        """Return the place of what stands behind the key ``name`` of a mapping at ``place``."""
-        role: Role = "config"
-        weight = min(place.weight, NAMED)
-        if place.role in ("comparison", "catalogue"):
-            role, weight = "comparison", BARE
-        elif names_a_model(name):
-            weight = ASKED if asked and is_the_model(name) else NAMED
-        elif name in self._words.listing and place.table is not None and place.table.slot == "item":
-            role = "catalogue"
-        elif name in self._words.beside or (names_something_else(name) and not holds_many(place.key)):
-            weight = BARE
-        elif "fallback" in place.key.lower():
-            name = place.key  # the keys there are what falls back
-        return Place(role, name or place.key, place.call, weight, provider)
+            if not name or not names_a_model(name):
+                self.visit(key, keys.itself())
+            behind = keys.behind(name, plain=_is_plain(value))
+            self.visit(value, behind.inside(f"[{name}]") if name else behind._replace(target=None))
 
     # What only speaks of texts ----------------------------------------------------------------------------------------
 
@@ -303,19 +252,15 @@ class Expressions:
                 self.visit(condition, SPOKEN_OF)
 
     def _subscript(self, node: ast.Subscript, place: Place) -> None:
+        self._refer(node, place)
         self.visit(node.value, _around(place))
-        if place.weight == ASKED and (key := next(_texts([node.slice]), "")):
-            if isinstance(node.value, ast.Name):
-                self.asked.append(Asked(item_of(node.value.id, key), self.scopes, node.lineno, place))
-            elif isinstance(node.value, ast.Attribute):
-                self.asked.append(Asked(item_of(node.value.attr, key), (), node.lineno, place))
         name = dotted(node.value).rpartition(".")[2]
         if name == "Annotated" and isinstance(node.slice, ast.Tuple):
             for part in node.slice.elts:
                 is_field = isinstance(part, ast.Call) and dotted(part.func).rpartition(".")[2] in self._words.fields
                 self.visit(part, place if is_field else SPOKEN_OF)
             return
-        self.visit(node.slice, place._replace(role="catalogue") if name == "Literal" else SPOKEN_OF)
+        self.visit(node.slice, place._replace(role="catalogue", target=None) if name == "Literal" else SPOKEN_OF)
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
@@ -339,7 +284,7 @@ class Expressions:
         elif (
             (place.role == "comparison" and not self._asks(node, name))
             or last in self._words.not_calls
-            or last.endswith(("Error", "Exception"))
+            or last.lower().endswith(("error", "exception"))
         ):
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self.visit(argument, SPOKEN_OF)
@@ -359,10 +304,12 @@ class Expressions:
         parts = name.split(".")
         if parts[-1] not in self._words.lookups and ".".join(parts[-2:]) not in self._words.lookups:
             return False
-        return len(node.args) > 1 or any(keyword.arg in self._words.default_keywords for keyword in node.keywords)
+        named = 2 if parts[-1] == "getattr" else 1
+        return len(node.args) > named or any(keyword.arg in self._words.default_keywords for keyword in node.keywords)
 
     def _lookup(self, node: ast.Call, place: Place) -> None:
         """Read ``environ.get("MODEL", "gpt-5")``: the last argument is what holds if nothing is said."""
+        self._refer(node, place)
         defaults = [keyword.value for keyword in node.keywords if keyword.arg in self._words.default_keywords]
         looked_up = [*node.args, *(keyword.value for keyword in node.keywords if keyword.value not in defaults)]
         if not defaults:
@@ -372,7 +319,7 @@ class Expressions:
         role: Role = place.role if place.role == "comparison" else "default"
         where = place._replace(role=role, table=None)
         if name := next(_texts(reversed(looked_up)), ""):
-            where = where._replace(weight=ASKED, key=name) if asks_a_model(name) else where.named(name)
+            where = where.set_to(name)
         for fallback in defaults:
             self.visit(fallback, where)
 
@@ -387,37 +334,26 @@ class Expressions:
             self.visit(keyword.value, where if keyword.arg in self._words.default_keywords else SPOKEN_OF)
 
     def _arguments(self, node: ast.Call, place: Place, name: str) -> None:
-        said = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+        self._refer(node, place)
+        said = {keyword.arg: _text(keyword.value) for keyword in node.keywords if keyword.arg}
         known = self._known_call(name)
         asked = not self._words.beside.isdisjoint(said)
-        provider = self._provider_beside(said, known.provider if known else None)
+        provider = provider_beside(said, known.provider if known else None)
         beside_a_model = any(map(names_a_model, said))
-        here = Place("call", "", name, BARE, provider, place.table)
+        table = Table(0, "argument") if place.table is None and place.role == "call" else place.table
+        here = Place("call", "", name, BARE, provider, table)
         for at, argument in enumerate(node.args):
             self.visit(argument, here._replace(weight=ASKED if known is not None and known.at == at else BARE))
         for keyword in node.keywords:
             if keyword.arg is None:
                 self.visit(keyword.value, here)
-            elif self._is_about(keyword.arg, keyword.value) or (keyword.arg in self._words.listing and beside_a_model):
+            elif is_about_models(keyword.arg, plain=_is_plain(keyword.value)) or (
+                keyword.arg in self._words.listing and beside_a_model
+            ):
                 self.visit(keyword.value, SPOKEN_OF)
             else:
                 weight = _weight(keyword.arg, known, asked)
                 self.visit(keyword.value, here._replace(key=keyword.arg, weight=weight))
-
-    def _provider_beside(self, beside: Mapping[str, ast.expr], known: str | None) -> str | None:
-        """Return the provider that the neighbours name; an address that is nobody's makes it unknown."""
-        said = _texts(beside[name] for name in _PROVIDERS if name in beside)
-        if text := next(filter(None, said), ""):
-            return self._words.provider(text)
-        if known in ("azure.ai.openai", "aws.bedrock"):
-            return known  # wherever they are reached
-        addresses = [beside[name] for name in _BASE_URLS if name in beside]
-        return _provider_at(next(_texts(addresses), "")) if addresses else known
-
-
-def item_of(name: str, key: str) -> str:
-    """Return how what stands behind ``key`` of the mapping ``name`` is called."""
-    return f"{name}[{key}]"
 
 
 def _around(place: Place) -> Place:
@@ -439,21 +375,28 @@ def _weight(name: str, known: Call | None, asked: bool) -> int:
     return BARE
 
 
-def _provider_at(address: str) -> str | None:
-    try:
-        return provider_of_host(urlsplit(address).netloc)
-    except ValueError:
-        return None
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _is_plain(node: ast.expr) -> bool:
+    """Return whether a value is a text, or texts: nothing in it is a mapping or made by a call."""
+    return not any(isinstance(one, (ast.Dict, ast.Call)) for one in _elements(node))
+
+
+def _elements(node: ast.expr) -> Iterator[ast.expr]:
+    return iter(node.elts) if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else iter((node,))
 
 
 def _known(node: ast.expr) -> str:
     """Return the text of a constant, and a hole for what is only known when the program runs."""
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else HOLE
+    text = _text(node)
+    return HOLE if text is None else text
 
 
 def _texts(nodes: Iterable[ast.expr]) -> Iterator[str]:
     """Return those of ``nodes`` that are texts."""
-    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return (text for node in nodes if (text := _text(node)) is not None)
 
 
 def dotted(node: ast.expr) -> str:

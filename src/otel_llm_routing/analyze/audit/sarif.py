@@ -87,10 +87,10 @@ def _result(finding: Finding, problem: Problem, waived: Waived | None, made: Aud
             "surfaces": list(finding.surfaces),
         },
     }
-    if finding.used_at:
+    if used := [*((finding.file, line) for line in finding.used_at), *finding.used_in]:
         result["relatedLocations"] = [
-            {**_location(finding.file, line), "id": number, "message": {"text": "asked for here"}}
-            for number, line in enumerate(finding.used_at, 1)
+            {**_location(file, line), "id": number, "message": {"text": "used here"}}
+            for number, (file, line) in enumerate(used, 1)
         ]
     if waived is not None:
         result["suppressions"] = [

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "note": "cyan", "none": "dim"}
 MAX_SERVED = 3
 """Models named of one surface; the rest are counted."""
+MAX_USED = 3
+"""Places named that use a constant; the rest are counted."""
 MAX_UNREADABLE = 20
 
 
@@ -69,6 +71,9 @@ def _what(finding: Finding, quiet: frozenset[str]) -> list[Text]:
     head.append(printable(f"  {finding.role} {place}"), style="not bold dim")
     lines = [head]
     lines += [Text(printable(problem.text)) for problem in finding.problems if problem.rule not in quiet]
+    if used := [*(f"line {line}" for line in finding.used_at), *(f"{file}:{line}" for file, line in finding.used_in)]:
+        more = [f"and {many(len(used) - MAX_USED, 'other place')}"] if len(used) > MAX_USED else []
+        lines.append(Text(printable(f"used in {' '.join([', '.join(used[:MAX_USED]), *more])}"), style="dim"))
     if finding.waived is not None:
         lines.append(Text(printable(f"waived until {finding.waived.until}: {finding.waived.reason}"), style="dim"))
     if finding.surfaces:

@@ -15,6 +15,8 @@ class Leaf:
     column: int
     """In characters, counted from 1; that of its quotation mark where it has one."""
     end_column: int
+    lines: bool = False
+    """Whether its lines are lines of the file."""
 
 
 @dataclass(slots=True)

@@ -71,11 +71,14 @@ class Vocabulary:
     fields: frozenset[str]
     default_keywords: frozenset[str]
     beside: frozenset[str]
+    beside_within: frozenset[str]
+    provider_keys: tuple[str, ...]
+    addresses: tuple[str, ...]
     inherit: frozenset[str]
     doubts: Mapping[str, Doubt]
     family: re.Pattern[str]
-    telling: re.Pattern[bytes]
-    """What a file has in it that names a model; others need no parser."""
+    telling: tuple[bytes, ...]
+    """What a file has in it that names a model, in small letters; others need no parser."""
     organisations: frozenset[str]
     colon_prefixes: Mapping[str, str]
     kinds: frozenset[str]
@@ -89,6 +92,11 @@ class Vocabulary:
             if parts[-len(ends) :] == ends:
                 return call
         return None
+
+    def may_name_a_model(self, content: bytes) -> bool:
+        """Return whether a file has anything in it by which it can name a model."""
+        small = content.lower()
+        return any(word in small for word in self.telling)
 
     def provider(self, said: str) -> str | None:
         """Return the GenAI name of the provider that an argument or a setting names.
@@ -127,6 +135,9 @@ def vocabulary() -> Vocabulary:
         fields=frozenset(data["defaults"]["fields"]),
         default_keywords=frozenset(data["defaults"]["keywords"]),
         beside=frozenset(data["beside"]["keys"]),
+        beside_within=frozenset(data["beside"]["within"]),
+        provider_keys=tuple(data["neighbours"]["providers"]),
+        addresses=tuple(data["neighbours"]["addresses"]),
         inherit=frozenset(data["inherit"]["words"]),
         doubts={
             rule["id"]: Doubt(
@@ -137,7 +148,7 @@ def vocabulary() -> Vocabulary:
             for rule in data["doubtful"]["rules"]
         },
         family=re.compile(rf"(?:[a-z0-9_.-]+/)*(?:{families})[-_.:/]?[a-z0-9].*", re.IGNORECASE),
-        telling=re.compile("|".join([*map(re.escape, data["telling"]["words"]), families]).encode(), re.IGNORECASE),
+        telling=tuple(word.encode() for word in (*data["telling"]["words"], *data["families"]["names"])),
         organisations=frozenset(data["families"]["organisations"]["names"]),
         colon_prefixes=data["prefixes"]["names"],
         kinds=frozenset(data["prefixes"]["kinds"]),
@@ -202,6 +213,12 @@ def asks_a_model(key: str) -> bool:
     if known.asking.isdisjoint(parts) or not known.excluded.isdisjoint(parts) or parts[-1] not in known.last:
         return False
     return "deployment" in parts or not known.words.isdisjoint(parts)
+
+
+@lru_cache(maxsize=_NAMES)
+def provider_of_setting(key: str) -> str | None:
+    """Return at whose a model is asked by the name of a setting: what Azure calls a deployment is its owner's word."""
+    return "azure.ai.openai" if {"azure", "deployment"} <= set(_parts(key[:_LONGEST_KEY])) else None
 
 
 @lru_cache(maxsize=_NAMES)

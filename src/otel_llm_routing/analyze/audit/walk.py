@@ -26,8 +26,11 @@ SKIPPED_FILES = frozenset({"package-lock.json", "composer.lock", "pnpm-lock.yaml
 _FORMATS = {
     ".py": "python", ".pyw": "python", ".ipynb": "notebook", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml",
     ".json": "json", ".jsonc": "json", ".json5": "json", ".env": "settings", ".ini": "settings", ".cfg": "settings",
-    ".conf": "settings", ".properties": "settings", ".md": "markdown", ".mdx": "markdown", ".mdc": "markdown",
+    ".conf": "settings", ".properties": "settings", ".mk": "settings", ".tf": "settings", ".tfvars": "settings",
+    ".dockerfile": "settings", ".md": "markdown", ".mdx": "markdown", ".mdc": "markdown",
 }  # fmt: skip
+_BUILDS = re.compile(r"(?:GNU)?[Mm]akefile|(?:[Dd]ocker|[Cc]ontainer)file(?:\..+)?")
+"""Names of files that set variables for what they build."""
 _ENV = re.compile(r"\.?env(?:\..+)?|\.env(?:[-_].+|rc)|.+\.env(?:\..+)?", re.IGNORECASE)
 
 
@@ -46,7 +49,9 @@ def format_of(name: str) -> str | None:
         return None
     if _ENV.fullmatch(name) and not name.endswith((".py", ".json", ".yaml", ".yml", ".ts", ".js", ".d.ts")):
         return "settings"
-    return _FORMATS.get(os.path.splitext(name)[1].lower())  # noqa: PTH122  (a million of them)
+    if (found := _FORMATS.get(os.path.splitext(name)[1].lower())) is not None:  # noqa: PTH122  (a million of them)
+        return found
+    return "settings" if _BUILDS.fullmatch(name) else None
 
 
 class Walk:
