@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
 from fnmatch import translate
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import baggage
 from opentelemetry.context import Context, attach, create_key, get_current
 
 from otel_llm_routing import semconv
+from otel_llm_routing.instrument.decorator import decorate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from otel_llm_routing.instrument.environment import Settings
@@ -43,6 +43,8 @@ class surface:  # noqa: N801  (it reads as a statement: ``with surface("autocomp
     __slots__ = ("_name",)
 
     def __init__(self, name: str) -> None:
+        if isinstance(name, (FunctionType, type)):
+            raise TypeError(f'surface() was given {name!r} in the place of a name: write @surface("name")')
         self._name = clean(name) or UNKNOWN
 
     def __enter__(self) -> surface:  # noqa: PYI034  (typing.Self is 3.11's)
@@ -65,69 +67,11 @@ class surface:  # noqa: N801  (it reads as a statement: ``with surface("autocomp
         self.__exit__(kind, error, tb)
 
     def __call__(self, function: F) -> F:
-        """Decorate ``function``; its kind (plain, coroutine, generator, asynchronous generator) is kept."""
-        decorated: Callable[..., Any]
-        if inspect.isasyncgenfunction(function):
+        """Decorate ``function``; its kind (plain, coroutine, generator, asynchronous generator) is kept.
 
-            @functools.wraps(function)
-            async def decorated(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-                steps = function(*args, **kwargs)
-                step, value = steps.asend, None
-                try:
-                    while True:
-                        with self:
-                            try:
-                                item = await step(value)
-                            except StopAsyncIteration:
-                                return
-                        try:
-                            step, value = steps.asend, (yield item)
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:  # noqa: BLE001  (handed to the generator, as ``yield from`` does)
-                            step, value = steps.athrow, error
-                finally:
-                    with self:
-                        await steps.aclose()
-
-        elif inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def decorated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                steps = function(*args, **kwargs)
-                step, value = steps.send, None
-                try:
-                    while True:
-                        with self:
-                            try:
-                                item = step(value)
-                            except StopIteration as stop:
-                                return stop.value
-                        try:
-                            step, value = steps.send, (yield item)
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:  # noqa: BLE001
-                            step, value = steps.throw, error
-                finally:
-                    with self:
-                        steps.close()
-
-        elif inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def decorated(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def decorated(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return function(*args, **kwargs)
-
-        return cast("F", decorated)
+        A class, or what is no function, such as a property, raises a TypeError.
+        """
+        return cast("F", decorate(self, function))
 
 
 def clean(value: object, limit: int = MAX_LENGTH) -> str | None:
@@ -186,7 +130,7 @@ class SurfaceResolver:
         ``call`` is what the call itself says, ``root`` the attributes of the local root span (None without one) and
         ``root_name`` its name. The order is call, context, baggage, rule, route, default.
         """
-        if (name := clean(call)) is not None:
+        if call is not None and (name := clean(call)) is not None:
             return self._cap(name), "call"
         said = context.get(_NAME)
         if isinstance(said, str):
@@ -226,12 +170,16 @@ _PATH_ATTRIBUTES = ("url.path", "http.target")
 # opentelemetry-instrumentation-celery sets the task's attributes when the task is over; while it runs, only the span's
 # name says which it is.
 _CELERY_RUN = "run/"
+# opentelemetry-instrumentation-aws-lambda says the function's name only as the span's: `faas.name` is the resource's.
+_INVOKED = ("faas.invocation_id", "faas.execution")
 
 
 def _named(kind: str, root_name: str | None, root: Mapping[str, Any]) -> list[str]:
     values = [v for a in _ROUTE_ATTRIBUTES[kind] if isinstance(v := root.get(a), str)]
     if kind == "task" and not values and root_name is not None and root_name.startswith(_CELERY_RUN):
         values.append(root_name[len(_CELERY_RUN) :])
+    if kind == "faas" and not values and root_name and any(name in root for name in _INVOKED):
+        values.append(root_name)
     return values
 
 

@@ -19,6 +19,7 @@ from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.call import under_way
 from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import once, swallowed
+from otel_llm_routing.instrument.hook import Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ class Adapter:
         theirs = None
         while inside and isinstance(original, wrapt.FunctionWrapper):
             theirs, original = original, original.__wrapped__
-        ours = wrapt.FunctionWrapper(original, wrapper)
+        ours = Hook(owner, name, original, wrapper)
         if theirs is not None:
             theirs.__wrapped__ = ours
         else:

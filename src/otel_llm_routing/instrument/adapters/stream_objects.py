@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-import wrapt
 from opentelemetry.context import attach, detach
 
 from otel_llm_routing.instrument.context import Within
 from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.hook import Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class StreamObjects:
             return
         if "<locals>" in owner.__qualname__:
             # A class made for this one stream: it goes with it, so that nobody may hold it to unhook it.
-            setattr(owner, name, wrapt.FunctionWrapper(method, hook))
+            setattr(owner, name, Hook(owner, name, method, hook))
         else:
             self._adapter.wrap(owner, name, hook)
 
