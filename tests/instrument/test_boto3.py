@@ -232,6 +232,41 @@ def test_what_an_invocation_asks_for(client, telemetry, model, body, operation):
     assert size.sum == (0 if "taskType" in body else 5)
 
 
+LONG = [{"role": "user", "content": [{"type": "text", "text": 'some "words" ' * 20}]}] * 4_000  # a million characters
+
+
+@pytest.mark.parametrize(
+    "encoded", [str, str.encode, lambda text: bytearray(text.encode())], ids=["str", "bytes", "array"]
+)
+@pytest.mark.parametrize(
+    ("model", "body", "operation"),
+    [
+        (CLAUDE, {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": LONG}, "chat"),
+        (CLAUDE, {"messages": LONG, "system": "be brief"}, "chat"),
+        (PROFILE, {"system": "'\"" * 500_000, "messages": LONG[:1], "tools": [{"name": "x" * 5_000}]}, "chat"),
+        (PROFILE, {"prompt": json.dumps(LONG)}, "text_completion"),
+        (PROFILE, {"texts": ["word"] * 200_000, "input_type": "search_document"}, "embeddings"),
+    ],
+    ids=["messages last", "messages first", "messages in the middle", "prompt", "texts"],
+)
+def test_a_text_of_more_than_a_million_characters_is_one_of_the_longest(
+    client, telemetry, model, body, operation, encoded
+):
+    client.invoke_model(modelId=model, body=encoded(json.dumps(body)))["body"].read()
+    counted = telemetry.one()
+    assert (counted["gen_ai.operation.name"], counted["gen_ai.request.model"]) == (operation, model)
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.bucket_counts[-1] == 1
+
+
+def test_an_image_of_megabytes_is_no_text(client, telemetry):
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 3_000_000}}
+    content = [image, {"type": "text", "text": "hello"}]
+    client.invoke_model(modelId=CLAUDE, body=json.dumps({"messages": [{"role": "user", "content": content}]}))
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == 5
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[1]", "{", io.BytesIO(b'{"messages": []}')])
 def test_a_request_whose_body_cannot_be_read_is_sent_and_counted(client, telemetry, provider, body):
     client.invoke_model(modelId=CLAUDE, body=body)["body"].read()
@@ -561,4 +596,4 @@ def test_botocore_is_hooked_when_the_application_imports_it_and_not_imported_bef
         "print(type(BaseClient.__dict__['_make_api_call']).__name__)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.strip() == "FunctionWrapper", done.stderr
+    assert done.stdout.strip() == "Hook", done.stderr

@@ -112,6 +112,55 @@ def async_client(provider, telemetry):
     return Chat(provider.url, is_async=True).client
 
 
+# Long requests, which are not parsed ------------------------------------------------------------------------------
+
+LONG = 'é "x"\n' * 20_000  # 120,000 characters
+
+
+@pytest.mark.parametrize("sdk", [Chat, Fim, Embeddings])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_a_long_request_tells_what_a_short_one_does(provider, telemetry, sdk, is_async):
+    texts = {Chat: {"messages": [{"role": "user", "content": LONG}]}, Fim: {"prompt": LONG, "suffix": "end"}}
+    driver = sdk(provider.url, is_async=is_async)
+    await driver.create(**texts.get(sdk, {"inputs": [LONG, "cde"]}))
+    counted = telemetry.one()
+    assert (counted["gen_ai.request.model"], counted["gen_ai.operation.name"]) == (sdk.requested, sdk.operation)
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == len(LONG) + {Chat: 0, Fim: 3, Embeddings: 3}[sdk]
+
+
+def test_long_messages_of_the_sdks_own_types_count_as_dictionaries_do(client, telemetry):
+    models = part("models")
+    chunks = [models.TextChunk(text=LONG), {"type": "image_url", "image_url": "data:image/png;base64," + "A" * 40_000}]
+    client.chat.complete(
+        model="mistral-small-latest",
+        messages=[models.SystemMessage(content="sys"), models.UserMessage(content=chunks), *MESSAGES],
+    )
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == 3 + len(LONG) + 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_long_request_to_an_agent_names_no_model(client, telemetry, stream):
+    messages = [{"role": "user", "content": LONG}]
+    if stream:
+        with client.agents.stream(agent_id="ag_1", messages=messages) as events:
+            list(events)
+    else:
+        client.agents.complete(agent_id="ag_1", messages=messages)
+    assert "gen_ai.request.model" not in telemetry.one()
+    assert telemetry.span().attributes.get("gen_ai.request.stream", False) is stream
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == len(LONG)
+
+
+def test_a_long_beginning_of_a_conversation_is_counted_with_its_instructions(conversations, telemetry):
+    conversations.start(model="mistral-medium-2508", inputs=LONG, instructions="be brief")
+    conversations.append(conversation_id="conv_1", inputs=[{"role": "user", "content": LONG}])
+    assert [c.get("gen_ai.request.model") for c in telemetry.counted()] == ["mistral-medium-2508", None]
+    assert sum(size.sum for _, size in telemetry.points("llm_routing.input_size")) == 2 * len(LONG) + 8
+
+
 # Agents and conversations -----------------------------------------------------------------------------------------
 
 

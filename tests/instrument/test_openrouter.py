@@ -94,6 +94,23 @@ def client(provider, telemetry):
     return Chat(provider.url).client
 
 
+@pytest.mark.parametrize("sdk", [Chat, Responses, Embeddings])
+async def test_a_long_request_tells_what_a_short_one_does(provider, telemetry, sdk):
+    text = 'é "x"\n' * 20_000
+    texts = {Chat: {"messages": [{"role": "user", "content": text}]}, Responses: {"input": text, "instructions": "be"}}
+    await sdk(provider.url).create(**texts.get(sdk, {"input": [text, "cde"]}))
+    counted = telemetry.one()
+    assert (counted["gen_ai.request.model"], counted["gen_ai.operation.name"]) == (sdk.requested, sdk.operation)
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == len(text) + {Chat: 0, Responses: 2, Embeddings: 3}[sdk]
+
+
+def test_a_long_request_to_several_models_asks_for_the_first(client, telemetry):
+    client.chat.send(models=[HAIKU, SONNET], messages=[{"role": "user", "content": "x" * 50_000}], service_tier="flex")
+    assert telemetry.one()["gen_ai.request.model"] == HAIKU
+    assert telemetry.span().attributes["openai.request.service_tier"] == "flex"
+
+
 ASK_FOR_THE_TRACE = {"http_headers": {"X-OpenRouter-Metadata": "enabled"}}
 
 

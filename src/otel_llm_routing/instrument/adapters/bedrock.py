@@ -12,6 +12,7 @@ ones).
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from otel_llm_routing import semconv
@@ -21,6 +22,8 @@ from otel_llm_routing.instrument.adapters.fields import characters, count, field
 from otel_llm_routing.models import canonical, clean_model
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from otel_llm_routing.instrument.call import Call
 
 MODEL_HEADER = "x-amzn-bedrock-model-id"
@@ -34,10 +37,17 @@ METRICS = "amazon-bedrock-invocationMetrics"
 
 MAX_PARSED = 8 << 20
 """Bytes of a request's body that are parsed to learn what it asks for; of a longer one only the model is known."""
+LONG = 1 << 20
+"""Bytes from which on a body of many strings is not parsed: so much text is more than the sizes tell apart."""
+MANY = 20_000
+"""Quotation marks of many strings; images and documents, however long, are few, and quickly parsed."""
+ENDS = 4096
+"""Bytes at either end of such a body in which the names of its fields are looked for."""
 
 _ANTHROPIC = frozenset({"message", "completion", "message_start", "message_delta", "content_block_start"})
 _EMBEDDING_FIELDS = frozenset({"texts", "input_type", "embeddingConfig", "embeddingTypes", "embedding_types"})
 _TEXT_FIELDS = ("messages", "system", "prompt", "inputText", "texts", "inputs", "message", "preamble")
+_STRINGS = re.compile(r'"(\w+)"')
 _LISTS = ("results", "outputs", "generations", "choices")
 _REASONS = ("stop_reason", "stopReason", "finish_reason", "completionReason")
 _IDS = ("id", "generation_id", "response_id")
@@ -58,15 +68,30 @@ def converse_size(parameters: dict[str, Any]) -> int:
     return size
 
 
-def vendor_request(body: Any) -> dict[str, Any] | None:
-    """Return the document in the body of an InvokeModel request; None where it is not one that can be read."""
-    if not isinstance(body, (str, bytes, bytearray)) or len(body) > MAX_PARSED:
-        return None  # a file is the SDK's to read
+def vendor_request(model: str | None, body: Any) -> tuple[str | None, int]:
+    """Return what an InvokeModel request asks for, as ``vendor_operation`` does, and the characters of its text."""
+    if not isinstance(body, (str, bytes, bytearray)):
+        return vendor_operation(model, None), 0  # a file is the SDK's to read
+    quote: Any = '"' if isinstance(body, str) else b'"'
+    if len(body) > LONG and body.count(quote) > MANY:
+        return vendor_operation(model, _fields_at_ends(body)), len(body)
+    if len(body) > MAX_PARSED:
+        return vendor_operation(model, None), 0
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    return document if type(document) is dict else None
+        document = None
+    if type(document) is not dict:
+        return vendor_operation(model, None), 0
+    return vendor_operation(model, document), vendor_size(document)
+
+
+def _fields_at_ends(body: Any) -> frozenset[str]:
+    """Return the names of fields, and maybe other strings, at the ends of a document; of messages, anywhere in it."""
+    ends = body[:ENDS] + body[-ENDS:]
+    text = ends if isinstance(body, str) else ends.decode("utf-8", "replace")
+    messages = '"messages"' if isinstance(body, str) else b'"messages"'
+    return frozenset([*_STRINGS.findall(text), *(["messages"] if messages in body else [])])
 
 
 def vendor_size(document: dict[str, Any]) -> int:
@@ -76,7 +101,7 @@ def vendor_size(document: dict[str, Any]) -> int:
     return size + sum([characters(field(turn, "message")) for turn in (history if type(history) is list else ())])
 
 
-def vendor_operation(model: str | None, document: dict[str, Any] | None) -> str | None:
+def vendor_operation(model: str | None, document: Collection[str] | None) -> str | None:
     """Return what an InvokeModel request asks for; None where nothing is generated: documents are put in order."""
     name = (model or "").lower()
     if "rerank" in name:

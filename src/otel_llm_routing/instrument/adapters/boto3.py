@@ -25,9 +25,7 @@ from otel_llm_routing.instrument.adapters.bedrock import (
     read_converse_event,
     read_headers,
     read_vendor,
-    vendor_operation,
     vendor_request,
-    vendor_size,
 )
 from otel_llm_routing.instrument.call import Call, CallRequest
 from otel_llm_routing.models import clean_model
@@ -83,8 +81,7 @@ def begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallReq
     parameters = args[1] if len(args) > 1 else kwargs["api_params"]
     model = clean_model(parameters.get("modelId"))
     if operation.vendors:
-        document = vendor_request(parameters.get("body"))
-        asked, size = vendor_operation(model, document), 0 if document is None else vendor_size(document)
+        asked, size = vendor_request(model, parameters.get("body"))
     else:
         asked, size = "chat", converse_size(parameters)
     if asked is None:

@@ -34,20 +34,34 @@ if TYPE_CHECKING:
     from otel_llm_routing.instrument.adapters.stainless import Endpoint
 
 OUTCOME = create_key("llm_routing.outcome")
-"""The method of the SDK that is running."""
+"""The calls of the method of the SDK that is running."""
+MAX_PARSED = 1 << 15
+"""Bytes of a request that are parsed; of a longer one, what its method was given says the same, which costs less."""
+TEXTS = frozenset({"messages", "inputs", "input", "prompt"})
+
+
+class Calls(list["Call"]):
+    """The calls that a method of the SDK makes, mostly none or one, and what the method was given."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.given = given
 
 
 class Outcome:
-    """What becomes of a method of the SDK, and so of the calls that it makes, mostly none or one."""
+    """What becomes of a method of the SDK, and so of the calls that it makes."""
 
     __slots__ = ("calls", "context")
 
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
+    def __init__(self, given: dict[str, Any] | None) -> None:
+        self.calls = Calls(given)
         self.context = set_value(OUTCOME, self.calls, get_current())
 
     def end(self, error: BaseException | None = None) -> None:
         """End the calls with what the method raised."""
+        self.calls.given = None  # the context of a stream outlives the method
         while self.calls:
             self.calls.pop().end(error)
 
@@ -119,14 +133,14 @@ class SpeakeasyAdapter(Adapter):
         for name, method in list(cls.__dict__.items()):
             plain = isinstance(method, FunctionType) and not name.startswith("_")
             if plain and not inspect.isgeneratorfunction(method) and not inspect.isasyncgenfunction(method):
-                self.surround(cls, name, _method, _finish)
+                self.surround(cls, name, _Method(method), _finish)
 
     # A call ------------------------------------------------------------------------------------------------------
 
     def start(self, begin: Begin, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Start a call, known to the method that makes it; of a method, start to look what becomes of it."""
-        if begin is _method:
-            return None if self._tracker is None else Outcome()
+        if isinstance(begin, _Method):
+            return None if self._tracker is None else Outcome(begin.given(args, kwargs))
         call = super().start(begin, instance, args, kwargs)
         calls = get_value(OUTCOME)
         if call is not None and isinstance(calls, list):
@@ -138,7 +152,7 @@ class SpeakeasyAdapter(Adapter):
         endpoint = self.endpoint(sent.url.path) if sent.method == "POST" else None
         if endpoint is None:
             return None
-        body = json.loads(sent.content)
+        body = _given(sent.content) or json.loads(sent.content)
         url = sent.url
         provider = provider_of_host(url.host) or self.provider
         request = CallRequest(endpoint.operation, provider, clean_model(self.model(body)), endpoint.read)
@@ -173,13 +187,38 @@ def _is_awaited(call: Call) -> bool:
     return isinstance(calls, list) and call in calls
 
 
-def _method(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest | None:  # noqa: ARG001
-    """Stand for any method of the SDK: whether it makes a call is seen when it does."""
-    return None
+class _Method:
+    """Stands for any method of the SDK: whether it makes a call is seen when it does."""
+
+    __slots__ = ("_method",)
+
+    def __init__(self, method: FunctionType) -> None:
+        self._method = method
+
+    def __call__(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRequest | None:
+        """Return nothing: this is no call."""
+
+    def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments with those that have a default, all of which have names; None where some have none."""
+        return None if args else {**(self._method.__kwdefaults__ or {}), **kwargs}
+
+
+def _given(content: bytes) -> dict[str, Any] | None:
+    """Return the fields of a long request as the method that makes it was given them; None where they must be read."""
+    calls = get_value(OUTCOME)
+    given = calls.given if isinstance(calls, Calls) and len(content) > MAX_PARSED else None
+    if given is None or TEXTS.isdisjoint(given):
+        return None
+    if given.get("model") and type(given["model"]) is not str:  # else none, or the SDK's sign for none
+        return None
+    if not all(isinstance(given[name], (str, list)) for name in TEXTS if name in given):
+        return None
+    return {**given, "input": given["inputs"]} if "inputs" in given else given
 
 
 def _finish(outcome: Any, result: Any) -> Any:
     """End the call of a method that returned, with what its result says; a stream ends it by itself."""
+    outcome.calls.given = None
     while outcome.calls:
         call = outcome.calls.pop()
         response, call.http_response = call.http_response, None
