@@ -91,7 +91,7 @@ format: $(STAMP) ## format, and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 
 compat: $(STAMP) ## every SDK in its oldest and newest versions, and docs/compatibility.md of it; SESSIONS="newest peers" for some
-	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS),-s lowest sdk peers python commands page)
+	@$(BIN)/nox $(if $(SESSIONS),-s $(SESSIONS),-s lowest sdk peers logfire python commands page)
 
 siege: $(STAMP) tools ## break the embedded backend for longer: a million names, 40 kills, thousands of other examples
 	@NAMES=1000000 KILLS=40 FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest --timeout 3600 tests/serve $(ARGS)

@@ -104,6 +104,12 @@ def peers(session: nox.Session) -> None:
     session.run("pytest", *QUIET, "tests/collector/test_same_counts.py", "-k", "another_instrumentation")
 
 
+@nox.session
+def logfire(session: nox.Session) -> None:
+    """Beside Logfire, which has providers of its own, and versions of OpenTelemetry that it works with."""
+    conformance(session, "logfire", "openai", "anthropic", tests="tests/instrument/test_beside_logfire.py")
+
+
 @nox.session(python=["3.10", "3.13"])
 def python(session: nox.Session) -> None:
     """Other Pythons than the one that ``make test`` uses."""

@@ -2,7 +2,8 @@
 
 Sources: github.com/open-telemetry/semantic-conventions-genai for ``gen_ai.*``; OpenLLMetry's
 opentelemetry-semantic-conventions-ai 0.5.1 for ``llm.request.type``; openinference-semantic-conventions 0.1.42 for
-``openinference.span.kind`` and the other ``llm.*``.
+``openinference.span.kind`` and the other ``llm.*``; logfire 5.4.0 ``_internal/main.py`` and ``_internal/tracer.py`` for
+``logfire.span_type``.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ OPENINFERENCE_KIND = "openinference.span.kind"
 OPENINFERENCE_OPERATIONS = {"LLM": "chat", "EMBEDDING": "embeddings"}
 TRACELOOP_TYPE = "llm.request.type"
 TRACELOOP_OPERATIONS = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
+LOGFIRE_TYPE = "logfire.span_type"
+LOGFIRE_REPEATS = ("log", "pending_span")
+"""What Logfire makes besides the span of a call: a log when a stream is over, a placeholder when a span begins."""
 INVOCATION_PARAMETERS = "llm.invocation_parameters"
 PROVIDER_NAMES = (semconv.PROVIDER, "gen_ai.system", "llm.provider", "llm.system")
 """Attributes that name the provider, the current one first."""
 
 
 def operation_of(attributes: Mapping[str, Any]) -> str | None:
-    """Return the GenAI operation if the attributes are those of one model call, not of an agent, tool or workflow."""
+    """Return the GenAI operation if the attributes are those of one model call: not of an agent, tool or log."""
+    if attributes.get(LOGFIRE_TYPE) in LOGFIRE_REPEATS:
+        return None
     operation = attributes.get(semconv.OPERATION)
     if operation is not None:
         return operation if operation in semconv.MODEL_OPERATIONS else None

@@ -96,6 +96,12 @@ def test_one_call_is_counted_with_the_labels_that_the_instrumentation_gives(coun
     }
 
 
+def test_what_logfire_makes_besides_the_span_of_a_call_is_no_call(count):
+    repeats = ({**CALL, "logfire.span_type": kind} for kind in ("log", "pending_span"))
+    ((_, calls),) = count({**CALL, "logfire.span_type": "span"}, *repeats).items()
+    assert calls == 1
+
+
 def pairs():
     """Yield (provider, requested, served): every rule's examples, as asked for and as served, by several providers."""
     served = ("gpt-5-2025-08-07", "GPT-5", "openrouter/auto", "claude-haiku-4-5-20251001", None)

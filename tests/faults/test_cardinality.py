@@ -163,6 +163,19 @@ def test_other_libraries_spans_name_no_more_series_than_there_may_be(observed):
     assert len({a.get("gen_ai.provider.name") for a, _ in points}) <= 101
 
 
+def test_model_spans_of_a_tracer_provider_that_is_not_ours_are_forgotten_when_they_are_gone(observed):
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("somebody.else")
+    with observed.on():
+        before = len(_processor._nodes)
+        for i in range(300):
+            with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}) as span:
+                call(i)
+            assert span.attributes["gen_ai.response.model"] == "gpt-5-2025-08-07"
+        del span
+        assert len(observed.since()[0]) == 300
+        assert len(_processor._nodes) == before
+
+
 def test_spans_that_their_library_never_ends_are_not_kept_for_ever(observed, monkeypatch):
     monkeypatch.setattr("otel_llm_routing.instrument.spans.MAX_OPEN", 500)
     tracer = observed.tracer_provider.get_tracer("somebody.else")

@@ -128,6 +128,80 @@ async def test_a_view_that_raises_costs_its_metric_and_no_count(provider, view, 
     assert "record a call's size and time" in caplog.text
 
 
+METRICS = ("requests", "input_tokens", "output_tokens", "input_size", "duration", "time_to_first_chunk")
+
+
+@pytest.mark.parametrize("failing_one", ["input_size", "duration", "time_to_first_chunk"])
+async def test_a_view_that_raises_costs_no_other_metric(provider, failing_one, caplog):
+    reader = InMemoryMetricReader()
+    views = [View(instrument_name=f"llm_routing.{failing_one}", aggregation=FailingAggregation())]
+    observed = Observed(reader, meter_provider=MeterProvider([reader], views=views, shutdown_on_exit=False))
+    sdk = OpenAIChat(provider.url)
+    with observed.on():
+        await sdk.items(await sdk.stream(stream_options={"include_usage": True}))
+        data = reader.get_metrics_data()
+    names = {m.name for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+    assert names == {f"llm_routing.{name}" for name in METRICS if name != failing_one}
+    assert "record a call's size and time" in caplog.text
+
+
+def test_a_span_processor_that_is_interrupted_costs_no_count(provider):
+    class Interrupted(Ends):
+        def on_end(self, span):
+            raise KeyboardInterrupt
+
+    observed = Observed(InMemoryMetricReader(), tracer_provider=provider_with(Interrupted()))
+    sdk = OpenAIChat(provider.url)
+    with observed.on():
+        with pytest.raises(KeyboardInterrupt):
+            sdk.client.chat.completions.create(**sdk.arguments())
+        assert [c["gen_ai.response.model"] for c in observed.since()[0]] == [sdk.served]
+
+
+class Slotted:
+    """A tracer provider that nothing can refer to weakly, and that cannot be hashed."""
+
+    __slots__ = ("inner",)
+    __hash__ = None
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __eq__(self, other):
+        return True
+
+    def get_tracer(self, *args, **kwargs):
+        return self.inner.get_tracer(*args, **kwargs)
+
+    def add_span_processor(self, processor):
+        self.inner.add_span_processor(processor)
+
+
+async def test_a_tracer_provider_of_any_class_is_told_of_calls_and_asked_for_their_surface(provider):
+    inner = TracerProvider(shutdown_on_exit=False)
+    observed = Observed(InMemoryMetricReader(), tracer_provider=Slotted(inner))
+    sdk = OpenAIChat(provider.url)
+    with observed.on(), inner.get_tracer("web").start_as_current_span("GET", attributes={"http.route": "/summary"}):
+        await sdk.create()
+    [counted], _, ended = observed.since()
+    assert counted["llm_routing.surface"] == "/summary"
+    assert [span.name for span in ended] == ["chat gpt-5", "GET"]
+
+
+def test_a_tracer_provider_that_takes_no_span_processor_costs_no_call(provider, caplog):
+    class Closed(Slotted):
+        add_span_processor = fail
+
+    observed = Observed(InMemoryMetricReader())
+    observed.tracer_provider = Closed(observed.tracer_provider)
+    sdk = OpenAIChat(provider.url)
+    with observed.on():
+        sdk.client.chat.completions.create(**sdk.arguments())
+        counted, started, ended = observed.since()
+    assert (len(counted), started, len(ended)) == (1, 1, 1)
+    assert "add a span processor" in caplog.text
+
+
 def test_a_meter_provider_that_raises_leaves_the_sdk_alone(provider, caplog):
     class Meters:
         get_meter = fail

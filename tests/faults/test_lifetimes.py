@@ -230,6 +230,34 @@ def test_objects_go_as_soon_as_the_application_lets_them_go(provider, observed, 
     assert with_us[1] <= without_us[1]
 
 
+@pytest.mark.parametrize("cls", CLASSES)
+def test_an_answer_that_the_sdk_can_make_no_stream_of_goes_with_its_call(provider, observed, cls):
+    sdk = cls(provider.url)
+    seen_responses = []
+
+    class Broken(sdk.sdk.Stream[object]):
+        def __init__(self, *, response, **_):
+            seen_responses.append(weakref.ref(response))
+            raise ValueError("no stream of ours")
+
+    def fail():
+        path = {"openai": "/chat/completions", "anthropic": "/v1/messages"}[sdk.package]
+        with contextlib.suppress(ValueError):
+            sdk.client.post(path, body=sdk.arguments(stream=True), cast_to=object, stream=True, stream_cls=Broken)
+
+    with observed.on():
+        gc.collect()
+        gc.disable()
+        try:
+            fail()
+            assert [response() for response in seen_responses] == [None]
+        finally:
+            gc.enable()
+        counted, started, ended = observed.since()
+    assert (len(counted), started, len(ended)) == (1, 1, 1)
+    assert counted[0]["error.type"] == "ValueError"
+
+
 def test_an_exception_that_is_kept_keeps_no_call_open(provider, observed):
     sdk = OpenAIChat(provider.url)
     kept = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -19,7 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from opentelemetry.sdk.metrics import ExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from outcomes import Observed
 from sdk_drivers import OpenAIChat
+
+from otel_llm_routing.instrument import put_off
+from otel_llm_routing.instrument.metrics import BATCH
 
 HERE = pathlib.Path(__file__).parent
 PATH = os.pathsep.join([str(HERE), *(str(HERE.parents[1] / part) for part in ("tests/instrument", "examples"))])
@@ -144,6 +151,61 @@ def test_a_stream_that_is_open_at_a_fork_is_counted_by_the_process_that_opened_i
     assert counted[0]["llm_routing.match"] == "resolved"
 
 
+def test_a_thread_that_collects_garbage_at_a_fork_is_not_taken_for_one_of_the_child(observed):
+    inside, over = threading.Event(), threading.Event()
+
+    def hold(phase, info):
+        if phase == "start" and threading.current_thread() is collector:
+            inside.set()
+            over.wait(20)
+
+    collector = threading.Thread(target=gc.collect)
+    with observed.on():
+        gc.callbacks.append(hold)
+        try:
+            collector.start()
+            assert inside.wait(20)
+            pid = os.fork()
+            if pid == 0:
+                os._exit(len(put_off._collecting))  # a new thread may get the ident of one that is gone
+            over.set()
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        finally:
+            over.set()
+            collector.join(20)
+            gc.callbacks.remove(hold)
+    assert not collector.is_alive()
+
+
+class Interrupting(ExemplarFilter):
+    """Stands for a signal that arrives while a batch of calls is worked off."""
+
+    def __init__(self):
+        self.left = 1
+
+    def should_sample(self, value, time_unix_nano, attributes, context):
+        if self.left:
+            self.left -= 1
+            signal.raise_signal(signal.SIGUSR1)
+        return False
+
+
+def test_a_signal_handler_that_collects_metrics_in_the_middle_of_a_batch_waits_for_no_lock(provider):
+    collected, reader = [], InMemoryMetricReader()
+    meter_provider = MeterProvider([reader], exemplar_filter=Interrupting(), shutdown_on_exit=False)
+    observed = Observed(reader, meter_provider=meter_provider)
+    sdk = OpenAIChat(provider.url)
+    before = signal.signal(signal.SIGUSR1, lambda *_: collected.extend(observed.since()[0]))
+    try:
+        with observed.on():
+            for _ in range(40):
+                sdk.client.chat.completions.create(**sdk.arguments())
+            assert len(collected) == BATCH
+            assert len(observed.since()[0]) == 40 - BATCH
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_threads_that_call_while_the_process_forks_leave_the_children_working(provider, observed):
     """The child of a fork is made in the middle of whatever the other threads do: no lock of ours stays taken."""
     sdk = OpenAIChat(provider.url)
@@ -164,12 +226,12 @@ def test_threads_that_call_while_the_process_forks_leave_the_children_working(pr
                 if pid == 0:
                     try:
                         signal.alarm(20)  # where a lock stays taken, this ends the child, and the test fails
-                        from otel_llm_routing.instrument.instrumentor import _recorders
+                        from otel_llm_routing.instrument.instrumentor import _recorder
 
                         other = OpenAIChat(provider.url)
                         for _ in range(40):
                             other.client.chat.completions.create(**other.arguments())
-                        recorder = _recorders[observed.meter_provider]
+                        recorder = _recorder(observed.meter_provider)
                         counts = [o.value for o in recorder._observe_requests(None)]
                         os._exit(0 if sum(counts) == 40 else 1)
                     finally:

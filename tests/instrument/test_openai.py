@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from conformance import CallHeader, Calls, Raw, Retries, Streams
 from driver import MESSAGES
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from raw_provider import RawProvider, Reply
 from sdk_drivers import OpenAIChat, OpenAIResponses
 
-from otel_llm_routing import surface
+from otel_llm_routing import LLMRoutingInstrumentor, surface
 from otel_llm_routing.instrument.adapters import stainless
 
 openai = pytest.importorskip("openai")
@@ -43,6 +48,54 @@ def test_each_bucket_of_times_shows_the_last_of_its_calls_as_exemplar(client, te
         shown = [exemplar.span_id for exemplar in point.exemplars]
         assert own[-1].context.span_id in shown
         assert len(shown) == sum(1 for count in point.bucket_counts if count)
+
+
+class OneOfTen(Sampler):
+    """Records every span, and samples the third of each ten."""
+
+    asked = 0
+
+    def should_sample(self, *args, **kwargs):
+        self.asked += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if self.asked % 10 == 3 else Decision.RECORD_ONLY)
+
+    def get_description(self):
+        return "one of ten"
+
+
+def test_the_exemplar_is_of_a_sampled_span_where_others_are_only_recorded(provider, telemetry):
+    LLMRoutingInstrumentor().uninstrument()
+    telemetry.tracer_provider = TracerProvider(sampler=OneOfTen())
+    telemetry.tracer_provider.add_span_processor(SimpleSpanProcessor(telemetry.exporter))
+    telemetry.instrument()
+    client = OpenAIChat(provider.url).client
+    for _ in range(9):
+        client.chat.completions.create(model="gpt-5", messages=MESSAGES)
+    [sampled] = telemetry.spans
+    [(_, point)] = telemetry.points("llm_routing.duration")
+    assert [exemplar.span_id for exemplar in point.exemplars] == [sampled.context.span_id]
+
+
+def test_a_function_that_others_put_around_a_clients_method_before_us_stays_around_it(provider, telemetry, monkeypatch):
+    LLMRoutingInstrumentor().uninstrument()
+    original = openai.OpenAI.request
+    seen = []
+
+    @functools.wraps(original)
+    def theirs(*args, **kwargs):
+        seen.append(len(telemetry.spans))
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(openai.OpenAI, "request", theirs)
+    telemetry.instrument()
+    sdk = OpenAIChat(provider.url)
+    sdk.client.chat.completions.create(**sdk.arguments())
+    telemetry.one()
+    LLMRoutingInstrumentor().uninstrument()
+    sdk.client.chat.completions.create(**sdk.arguments())
+    assert (seen, len(telemetry.counted())) == ([0, 1], 1)
+    assert openai.OpenAI.request is theirs
+    assert original in [cell.cell_contents for cell in theirs.__closure__]
 
 
 def test_embeddings(client, telemetry):
@@ -219,8 +272,12 @@ def test_a_header_beats_the_body(client, telemetry, provider, headers, gateway, 
     assert telemetry.span().attributes["llm_routing.gateway"] == gateway
 
 
-def test_a_body_that_a_litellm_proxy_wrote_proves_nothing(client, telemetry, provider):
-    provider.answers(model="smart", headers={"x-litellm-call-id": "1", "x-litellm-model-id": "2"})
+LITELLM, CLOUDFLARE = {"x-litellm-call-id": "1", "x-litellm-model-id": "2"}, {"cf-aig-cache-status": "MISS"}
+
+
+@pytest.mark.parametrize("headers", [LITELLM, LITELLM | CLOUDFLARE, CLOUDFLARE | LITELLM], ids=", ".join)
+def test_a_body_that_a_litellm_proxy_wrote_proves_nothing_whatever_is_before_it(client, telemetry, provider, headers):
+    provider.answers(model="smart", headers=headers)
     client.chat.completions.create(model="smart", messages=MESSAGES)
     counted = telemetry.one()
     assert (counted["llm_routing.match"], counted["gen_ai.response.model"]) == ("unconfirmed", "smart")
@@ -288,3 +345,22 @@ def test_a_raw_answer_is_read_besides_unless_that_takes_long(telemetry, padding,
         embeddings = OpenAIChat(raw.url).client.embeddings.with_raw_response
         assert embeddings.create(model="text-embedding-3-small", input="x").http_response.content == answer
     assert telemetry.one()["llm_routing.match"] == match
+
+
+def test_an_event_that_is_not_what_it_seems_takes_nothing_from_those_around_it(telemetry):
+    chunk = b'{"id":"1","object":"chat.completion.chunk","created":1,"model":"%s","choices":[]}'
+    events = [b"data: " + part for part in (chunk % b"gpt-5", b"{cut", b'{"choices":[{"delta":7}],"model":{}}')]
+    events += [b"data: " + chunk % b"gpt-5-2025-08-07", b"data: [DONE]"]
+    with RawProvider([Reply(kind="text/event-stream", body=(b"\n\n".join([*events, b""]),))]) as raw:
+        client = OpenAIChat(raw.url).client
+        answer = client.chat.completions.with_raw_response.create(model="gpt-5", messages=MESSAGES, stream=True)
+        assert b"{cut" in b"".join(answer.http_response.iter_bytes())
+    assert telemetry.one()["gen_ai.response.model"] == "gpt-5-2025-08-07"
+
+
+def test_the_surface_header_is_not_sent_of_what_is_no_call_to_a_model_either(client, telemetry, provider):
+    headers = {"x-llm-routing-surface": "digest", "x-mine": "1"}
+    client.models.list(extra_headers=headers)
+    sent = [request.headers for request in provider.requests]
+    assert [("x-llm-routing-surface" in s, s.get("x-mine")) for s in sent] == [(False, "1")]
+    assert telemetry.counted() == []

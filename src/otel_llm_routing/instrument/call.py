@@ -140,12 +140,13 @@ class Tracker:
 
         None where nobody can learn of it, where OpenTelemetry is told to be silent, and beneath a call under way that
         asks for the same kind of thing: an SDK that uses another makes one call, and an embedding that a router needs
-        to choose is another.
+        to choose is another. Who opened a span for the very call may silence whatever is beneath it, as Logfire does:
+        that is the call's span.
         """
         if waiting:
             settle()
         context = get_current()
-        if suppressed(context) or not (self._heard or self.heard()):
+        if not (self._heard or self.heard()):
             return None
         outer = under_way(context)
         if outer is not None and (outer.request.operation == EMBEDDINGS) is (request.operation == EMBEDDINGS):
@@ -153,7 +154,11 @@ class Tracker:
         if not self.processor.attached:
             # The application set up its tracer provider after the instrumentation started.
             self.processor.attach(get_tracer_provider())
-        return Call(self, request, context)
+        current = get_current_span(context) if _SPAN in context else None
+        adopted = self.processor.span_of_this_call(current, request)
+        if adopted is None and suppressed(context):
+            return None
+        return Call(self, request, context, current, adopted)
 
 
 class Call:
@@ -186,7 +191,7 @@ class Call:
         "parsing",
         "reading",
         "request",
-        "sent",
+        "sender",
         "span",
         "surface",
         "surface_source",
@@ -194,7 +199,9 @@ class Call:
         "watcher",
     )
 
-    def __init__(self, tracker: Tracker, request: CallRequest, context: Context) -> None:
+    def __init__(
+        self, tracker: Tracker, request: CallRequest, context: Context, current: Span | None, adopted: Span | None
+    ) -> None:
         self._tracker = tracker
         self._open = [True]  # popped by whoever ends the call first: atomic, whatever thread or finaliser that is
         self._first: float | None = None
@@ -204,8 +211,8 @@ class Call:
         """What such a span keeps, whatever its owner writes there."""
         self._forks = forks
         self.request = request
-        self.sent: Any = None
-        """The SDK's own object for the request, while it is under way."""
+        self.sender: Any = None
+        """The client whose method the call is, until that method returns."""
         self.http_response: Any = None
         self.header_model: str | None = None
         self.trace_model: str | None = None
@@ -224,7 +231,6 @@ class Call:
         self.details: dict[str, Any] = {}
         """Span attributes read from the response."""
         self.kind = request.kind or (kind_of(request.model, request.provider) if request.model else "unknown")
-        current = get_current_span(context) if _SPAN in context else None
         processor = tracker.processor
         root = None if current is None else processor.local_root(current)
         self.surface, self.surface_source = tracker.surfaces.resolve(
@@ -234,7 +240,6 @@ class Call:
         processor.note_call(root, request)
         now = time.perf_counter()
         self._began = now if request.since is None else min(request.since, now)
-        adopted = processor.span_of_this_call(current, request)
         self.span: Span = INVALID_SPAN if adopted is None else adopted
         self._owned = self._pending = False
         if adopted is not None:
@@ -412,7 +417,8 @@ class Call:
             self._open.pop()
         except IndexError:
             return
-        self.context = self.outside  # that holds no call: nothing is left that only the garbage collector can free
+        # Neither holds the call: nothing is left that only the garbage collector can free.
+        self.context, self.http_response = self.outside, None
         if self._forks != forks:
             return  # a copy of a call: the process that made it ends it, and counts it
         try:
@@ -433,29 +439,30 @@ class Call:
             shown = self._end_span(span, model, source, match, error_type, now)
         except Exception:  # noqa: BLE001  (a span processor of the application's)
             swallowed("end a span")
-        cap = tracker.cap
-        tracker.recorder.record(
-            (
+        finally:  # also where such a processor is interrupted, or exits
+            cap = tracker.cap
+            tracker.recorder.record(
                 (
-                    self.surface,
-                    request.provider,
-                    request.operation,
-                    cap(request.model) if request.model is not None else None,
-                    cap(model) if model is not None else None,
-                    self.kind,
-                    match,
-                    source,
-                    self.cached,
-                    error_type,
-                ),
-                request.input_size,
-                self.input_tokens,
-                self.output_tokens,
-                seconds,
-                self._first,
-                shown,
+                    (
+                        self.surface,
+                        request.provider,
+                        request.operation,
+                        cap(request.model) if request.model is not None else None,
+                        cap(model) if model is not None else None,
+                        self.kind,
+                        match,
+                        source,
+                        self.cached,
+                        error_type,
+                    ),
+                    request.input_size,
+                    self.input_tokens,
+                    self.output_tokens,
+                    seconds,
+                    self._first,
+                    shown,
+                )
             )
-        )
         if self.watcher is not None:
             self.watcher(self, error_type)
 
@@ -520,7 +527,7 @@ def keep_attributes(span: Span, kept: Mapping[str, Any]) -> None:
 
     def set_attribute(key: str, value: Any) -> None:
         if (own := here()) is not None:
-            one(own, key, kept.get(key, value))
+            one(own, key, kept.get(key, value) if isinstance(key, str) else value)
 
     span.set_attributes = set_attributes  # type: ignore[method-assign]
     span.set_attribute = set_attribute  # type: ignore[method-assign]

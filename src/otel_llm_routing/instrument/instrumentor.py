@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import wrapt
 from opentelemetry import metrics, trace
@@ -27,14 +29,17 @@ from otel_llm_routing.instrument.spans import LLMRoutingSpanProcessor
 from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 ADAPTERS = "otel_llm_routing.instrument.adapters"
+WAITING = "llm-routing-import"
+"""The name of the thread that waits for imports that had begun before."""
 
 # One of each in a process, whatever number of instrumentors is made: a span processor cannot be taken off a provider,
 # nor an observable instrument off a meter.
 _processor = LLMRoutingSpanProcessor()
-_recorders: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
+_recorders: dict[int, tuple[Callable[[], Any], Recorder]] = {}
+"""By the identity of the meter provider, with what refers to it: not every provider can be hashed."""
 _hooked: set[Sdk] = set()
 _active: dict[Sdk, Any] = {}
 _state: dict[str, Any] = {"tracker": None, "disabled": frozenset(), "standing_in": False}
@@ -73,13 +78,9 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
         settings = environment.read()
         tracer_provider = kwargs.get("tracer_provider") or trace.get_tracer_provider()
         meter_provider = kwargs.get("meter_provider") or metrics.get_meter_provider()
-        recorder = _recorders.get(meter_provider)
-        if recorder is None:
-            recorder = Recorder(metrics.get_meter(semconv.SCOPE, __version__, meter_provider))
-            _recorders[meter_provider] = recorder
         tracker = Tracker(
             trace.get_tracer(semconv.SCOPE, __version__, tracer_provider),
-            recorder,
+            _recorder(meter_provider),
             SurfaceResolver(settings),
             Cap(settings.max_models),
             _processor,
@@ -89,12 +90,14 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
         _processor.tracker = tracker
         _processor.attach(tracer_provider)
         _state.update(tracker=tracker, disabled=settings.disabled_sdks)
+        later = []
         for sdk in SDKS:
-            if sdk.on in sys.modules:
-                _hook(sdk, sys.modules[sdk.on])
-            if sdk not in _hooked:
-                _hooked.add(sdk)
-                wrapt.register_post_import_hook(functools.partial(_hook, sdk), sdk.on)
+            if _is_being_imported(sdk.on):
+                later.append(sdk)
+            else:
+                _follow(sdk)
+        if later:
+            threading.Thread(target=_follow_later, args=(later,), name=WAITING, daemon=True).start()
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         _state.update(tracker=None, standing_in=False)
@@ -122,6 +125,46 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
         """End what ``stand_in`` began, unless the application has taken over."""
         if _state["standing_in"]:
             self._uninstrument()
+
+
+def _recorder(provider: Any) -> Recorder:
+    """Return the recorder that reports to ``provider``: the same one each time."""
+    own = id(provider)
+    known = _recorders.get(own)
+    if known is not None and known[0]() is provider:
+        return known[1]
+    recorder = Recorder(metrics.get_meter(semconv.SCOPE, __version__, provider))
+    _recorders[own] = _reference(provider, own), recorder
+    return recorder
+
+
+def _reference(provider: Any, own: int) -> Callable[[], Any]:
+    try:
+        return ref(provider, lambda _: _recorders.pop(own, None))
+    except TypeError:  # of a class with slots: it is kept, or another could come to have its identity
+        return lambda: provider
+
+
+def _is_being_imported(name: str) -> bool:
+    """Say whether another thread, or whoever imports the code that runs now, is at importing the module ``name``."""
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
+
+
+def _follow(sdk: Sdk) -> None:
+    """Hook ``sdk`` if it is imported, and whenever it is."""
+    if sdk.on in sys.modules:
+        _hook(sdk, sys.modules[sdk.on])
+    if sdk not in _hooked:
+        _hooked.add(sdk)
+        wrapt.register_post_import_hook(functools.partial(_hook, sdk), sdk.on)
+
+
+def _follow_later(sdks: list[Sdk]) -> None:
+    """Follow SDKs whose import is under way: what is to be hooked is not there yet, and no import hook is told."""
+    for sdk in sdks:
+        while _is_being_imported(sdk.on):
+            time.sleep(0.005)
+        _follow(sdk)
 
 
 def _hook(sdk: Sdk, module: Any) -> None:

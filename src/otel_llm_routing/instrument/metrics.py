@@ -62,20 +62,24 @@ class Recorder:
 
     def __init__(self, meter: Meter) -> None:
         self._queue: deque[Finished] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # metrics may be collected by a handler of a signal, at any point in this thread
         self._providers = Cap(MAX_NAMES)
         self._errors = Cap(MAX_NAMES)
         self._requests: dict[Key, int] = {}
         self._tokens: dict[Four, list[int]] = {}
-        meter.create_observable_counter(
-            semconv.REQUESTS, [self._observe_requests], unit="{request}", description="Calls to models."
-        )
-        meter.create_observable_counter(
-            semconv.INPUT_TOKENS_TOTAL, [self._observe_input], unit="{token}", description="Tokens read by models."
-        )
-        meter.create_observable_counter(
-            semconv.OUTPUT_TOKENS_TOTAL, [self._observe_output], unit="{token}", description="Tokens models wrote."
-        )
+        self._held = [
+            meter,
+            meter.create_observable_counter(
+                semconv.REQUESTS, [self._observe_requests], unit="{request}", description="Calls to models."
+            ),
+            meter.create_observable_counter(
+                semconv.INPUT_TOKENS_TOTAL, [self._observe_input], unit="{token}", description="Tokens read by models."
+            ),
+            meter.create_observable_counter(
+                semconv.OUTPUT_TOKENS_TOTAL, [self._observe_output], unit="{token}", description="Tokens models wrote."
+            ),
+        ]
+        """Logfire refers to them only weakly, and makes them anew when it is configured again."""
         self._size = _histogram(
             meter, semconv.INPUT_SIZE, "{character}", "Characters of the request's text.", SIZE_BOUNDS
         )
@@ -100,14 +104,13 @@ class Recorder:
     def reset(self) -> None:
         """Forget everything: the child of a fork must not report its parent's calls again."""
         self._queue = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._requests = {}
         self._tokens = {}
 
     def _work_off(self) -> None:
         queue, requests, tokens = self._queue, self._requests, self._tokens
         measured: list[tuple[_Bucket, int | None, float, float | None, Span | None]] = []
-        last: dict[_Bucket, Span] = {}
         while queue:
             try:
                 key, size, read, written, seconds, first, span = queue.popleft()
@@ -123,19 +126,17 @@ class Recorder:
                     both = tokens[four] = [0, 0]
                 both[0] += read
                 both[1] += written
-            bucket = four, key[9], bisect_left(SECOND_BOUNDS, seconds)
-            measured.append((bucket, size, seconds, first, span))
-            if span is not None:
-                last[bucket] = span
+            measured.append(((four, key[9], bisect_left(SECOND_BOUNDS, seconds)), size, seconds, first, span))
+        # Of several in one bucket the SDK shows the last as an exemplar: to offer it the others only takes time.
+        shown: dict[_Bucket, Span] = {}
+        for bucket, _, _, _, span in reversed(measured):
+            if span is not None and bucket not in shown and _sampled(span):
+                shown[bucket] = span
         for bucket, size, seconds, first, span in measured:
-            # Of several in one bucket the SDK shows the last as an exemplar: to offer it the others only takes time.
             context = _NO_SPAN
-            if span is not None and last[bucket] is span:
+            if span is not None and shown.get(bucket) is span:
                 context = set_span_in_context(span, _EMPTY)
-            try:
-                self._histograms(bucket[0], bucket[1], size, seconds, first, context)
-            except Exception:  # noqa: BLE001
-                swallowed("record a call's size and time")
+            self._histograms(bucket[0], bucket[1], size, seconds, first, context)
 
     def _bounded(self, key: Key) -> Key:
         """Return what a new attribute set is counted as: whatever is past a limit becomes ``other``.
@@ -162,12 +163,12 @@ class Recorder:
     ) -> None:
         attributes = _four(four)
         if size is not None:
-            self._size.record(size, attributes, context=_NO_SPAN)
+            _record(self._size, size, attributes, _NO_SPAN)
         if first is not None:
-            self._first.record(first, attributes, context=context)
+            _record(self._first, first, attributes, context)
         if error is not None:
             attributes = {**attributes, semconv.ERROR_TYPE: error}
-        self._duration.record(seconds, attributes, context=context)
+        _record(self._duration, seconds, attributes, context)
 
     def _current(self) -> None:
         settle()
@@ -195,6 +196,20 @@ def _histogram(meter: Meter, name: str, unit: str, description: str, bounds: lis
         return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=bounds)
     except TypeError:  # an API before 1.30, or another implementation, without the advisory
         return meter.create_histogram(name, unit, description)
+
+
+def _record(histogram: Any, value: float, attributes: dict[str, Any], context: Context) -> None:
+    try:
+        histogram.record(value, attributes, context=context)
+    except Exception:  # noqa: BLE001  (a view of the application's)
+        swallowed("record a call's size and time")
+
+
+def _sampled(span: Span) -> bool:
+    try:
+        return span.get_span_context().trace_flags.sampled
+    except Exception:  # noqa: BLE001  (a span of another SDK)
+        return False
 
 
 def _attributes(key: Key) -> dict[str, Any]:

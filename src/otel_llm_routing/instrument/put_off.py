@@ -58,5 +58,10 @@ def _watch(phase: str, info: dict[str, Any]) -> None:  # noqa: ARG001
         _collecting.discard(get_ident())
 
 
+def _after_fork() -> None:
+    waiting.clear()  # the parent ends them
+    _collecting.intersection_update({get_ident()})  # no other thread is there, and new ones may get the idents
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=waiting.clear)  # the parent ends them
+    os.register_at_fork(after_in_child=_after_fork)

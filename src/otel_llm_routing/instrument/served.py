@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from otel_llm_routing import models
 from otel_llm_routing.models import UNCONFIRMED, clean_model
-from otel_llm_routing.models.headers import ATTEMPT_HEADERS, CACHE_HEADERS, GATEWAY_PREFIXES, MODEL_HEADERS
+from otel_llm_routing.models.headers import (
+    ATTEMPT_HEADERS,
+    CACHE_HEADERS,
+    GATEWAY_PREFIXES,
+    MODEL_HEADERS,
+    OVERWRITING_GATEWAYS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +52,8 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
         if found is NOTHING:
             found = HeaderEvidence()
         for prefix, gateway in GATEWAY_PREFIXES:
-            if name.startswith(prefix):
+            # Of several gateways, one that writes over the body decides what the body proves.
+            if name.startswith(prefix) and found.gateway not in OVERWRITING_GATEWAYS:
                 found.gateway = gateway
         if name in MODEL_HEADERS:
             gateway, rank = MODEL_HEADERS[name]

@@ -30,7 +30,7 @@ from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
 from otel_llm_routing.models import kind_of, match, provider_name, same_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Span
 
@@ -107,7 +107,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         """Providers whose SDK an adapter has hooked: their calls are counted there, not from spans."""
         self.adapted_scopes: set[str] = set()
         """Scopes of spans that an SDK opens itself for calls that its adapter counts, if only after they have ended."""
-        self._attached: dict[int, ref[Any]] = {}
+        self._attached: dict[int, Callable[[], Any]] = {}
         """The providers that have this processor, by identity: not every provider can be hashed."""
         self._roots: dict[int, SDKSpan | ref[SDKSpan]] = {}
         """Of each open span its local root; of one that is its own, a reference that does not keep it."""
@@ -121,7 +121,7 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         if self.tracker is None:
             return
         try:
-            self._remember_root(span)
+            self._remember_root(span, parent_context)
             scope = span.instrumentation_scope
             name = scope.name if scope is not None else ""
             if name != semconv.SCOPE:
@@ -150,13 +150,16 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         return True
 
     def attach(self, provider: Any) -> None:
-        """Add this processor to ``provider``, once, if it takes span processors."""
+        """Add this processor to ``provider``, once, if it takes span processors. Never raises."""
         own = id(provider)
         known = self._attached.get(own)
-        if (known is None or known() is not provider) and hasattr(provider, "add_span_processor"):
-            self._attached[own] = ref(provider, lambda _: self._attached.pop(own, None))
-            provider.add_span_processor(self)
-            self.attached = True
+        try:
+            if (known is None or known() is not provider) and hasattr(provider, "add_span_processor"):
+                self._attached[own] = self._reference(provider, own)
+                provider.add_span_processor(self)
+                self.attached = True
+        except Exception:  # noqa: BLE001
+            swallowed("add a span processor to a tracer provider")
 
     # For calls ---------------------------------------------------------------------------------------------------
 
@@ -186,10 +189,13 @@ class LLMRoutingSpanProcessor(SpanProcessor):
                 node = self._nodes[here]
         elif current is not None and _is_model_span(current):
             # A span of any scope that has said what it is since its start.
-            node = self._nodes[here] = _Node(current, node, _work(self.local_root(current)))
+            node = self._note(_Node(current, node, _work(self.local_root(current))))
+            # Nobody tells when a span ends whose provider lacks this processor.
+            node.span = ref(current, lambda _: self._nodes.pop(here, None))
         while node is not None:
             span = node.live()
-            if span is not None and not node.covered and (here in (node.own, node.parent) or found is not None):
+            free = span is not None and not node.covered and not node.suppressed
+            if span is not None and free and (here in (node.own, node.parent) or found is not None):
                 operation = operation_of(span.attributes or {})
                 if operation is None:
                     node.covered = True  # should it turn out to be a model span: this call is made inside
@@ -214,19 +220,30 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     # The rest ----------------------------------------------------------------------------------------------------
 
+    def _reference(self, provider: Any, own: int) -> Callable[[], Any]:
+        try:
+            return ref(provider, lambda _: self._attached.pop(own, None))
+        except TypeError:  # of a class with slots: it is kept, or another could come to have its identity
+            return lambda: provider
+
     def _root(self, span_id: int) -> SDKSpan | None:
         root = self._roots.get(span_id)
         return root() if type(root) is ref else cast("SDKSpan | None", root)
 
-    def _remember_root(self, span: SDKSpan) -> None:
+    def _remember_root(self, span: SDKSpan, context: Context | None) -> None:
         parent, kind = span.parent, span.kind
         if len(self._roots) >= MAX_OPEN:
             _forget_oldest(self._roots)
         # A request served, or a message taken, is a piece of work of its own even where its sender is in this process.
         if parent is None or parent.is_remote or kind is _SERVER or kind is _CONSUMER:
             self._roots[span.context.span_id] = ref(span)
-        elif (root := self._root(parent.span_id)) is not None:
+        elif (root := self._root(parent.span_id) or self._ended_root(parent.span_id, context)) is not None:
             self._roots[span.context.span_id] = root
+
+    def _ended_root(self, span_id: int, context: Context | None) -> SDKSpan | None:
+        """Return the local root that has this id and has ended, as a request's has when its background tasks start."""
+        around = get_current_span(context)
+        return self.local_root(around) if around.get_span_context().span_id == span_id else None
 
     def _look_at(self, span: SDKSpan, name: str, parent_context: Context | None) -> None:
         """Note a span of the instrumentation scope ``name`` if it is of a model call."""
@@ -259,10 +276,13 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             span.set_attributes({semconv.SURFACE: surface, semconv.SURFACE_SOURCE: source})
         if name in self.adapted_scopes:
             node.covered = True
+        _innermost.set(self._note(node))
+
+    def _note(self, node: _Node) -> _Node:
         if len(self._nodes) >= MAX_OPEN:
             _forget_oldest(self._nodes)
-        self._nodes[own] = node
-        _innermost.set(node)
+        self._nodes[node.own] = node
+        return node
 
     def _repeats_a_call(self, span: ReadableSpan, node: _Node, operation: str, requested: str | None) -> bool:
         """Say whether an adapter's call started while ``span`` lasted, in the same piece of work, for the same model.
@@ -334,8 +354,8 @@ def _work(root: SDKSpan | None) -> int:
 
 
 def _is_model_span(span: Span) -> TypeGuard[SDKSpan]:
-    """Say whether ``span`` is somebody else's span of a model call."""
-    if not isinstance(span, SDKSpan) or not span.is_recording() or operation_of(span.attributes or {}) is None:
+    """Say whether ``span`` is somebody else's span of a model call, or what Logfire puts around one."""
+    if not isinstance(span, ReadableSpan) or not span.is_recording() or operation_of(span.attributes or {}) is None:
         return False
     scope = span.instrumentation_scope
     return scope is None or scope.name != semconv.SCOPE

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach, get_current
@@ -417,4 +418,5 @@ class BodyReader:
             if line.startswith(b"data:"):
                 data = line[5:].strip()
                 if data.startswith(b"{"):
-                    self._read(self._call, json.loads(data))
+                    with suppress(Exception):  # one event that is not what it seems takes nothing from the others
+                        self._read(self._call, json.loads(data))

@@ -11,6 +11,8 @@ from otel_llm_routing.generate.collector.spelling import canonical, cut, named, 
 from otel_llm_routing.generate.collector.surfaces import SURFACE, surface
 from otel_llm_routing.model_span import (
     INVOCATION_PARAMETERS,
+    LOGFIRE_REPEATS,
+    LOGFIRE_TYPE,
     OPENINFERENCE_KIND,
     OPENINFERENCE_OPERATIONS,
     PROVIDER_NAMES,
@@ -72,6 +74,8 @@ def _operation() -> Iterator[str]:
 def _dropped(*, own_spans: bool) -> Iterator[str]:
     operations = "|".join(map(re2_escape, sorted(semconv.MODEL_OPERATIONS)))
     yield f"not {matches(OPERATION, f'^(?:{operations})$')}"
+    for value in LOGFIRE_REPEATS:
+        yield f"{attribute(LOGFIRE_TYPE)} == {text(value)}"
     if not own_spans:
         # The process that made these spans counts the calls itself.
         yield f"scope.name == {text(semconv.SCOPE)}"

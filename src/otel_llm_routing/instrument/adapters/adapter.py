@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     """``(call, result)``: what the application gets; ends the call, or leaves that to who reads a stream."""
 
 
+FAILED = 400
+"""An attempt with this HTTP status or a higher one is not the one that answered."""
+
+
 class Adapter:
     """Hooks one SDK. ``package`` names it in messages; ``provider`` is whom it calls where nothing says otherwise."""
 
@@ -211,9 +215,9 @@ async def run_async(call: Call, wrapped: Any, args: tuple[Any, ...], kwargs: dic
 
 
 def see_headers(package: str, response: Any) -> None:
-    """Take the headers of an httpx response that arrives beneath a call. Never raises."""
+    """Take the headers of an httpx response that arrives beneath a call: none served what failed. Never raises."""
     try:
-        if (call := under_way()) is not None:
+        if (call := under_way()) is not None and response.status_code < FAILED:
             call.headers(response.headers.raw)
     except Exception:  # noqa: BLE001
         swallowed(f"look at an HTTP response of {package}")

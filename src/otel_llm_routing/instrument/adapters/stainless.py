@@ -5,6 +5,8 @@ Hooked are, of each such SDK (sources: openai 1.0 to 3.54, anthropic 0.125 to 2.
 
 - ``request(cast_to, options, *, stream, stream_cls)``: one call, with its retries;
 - ``_process_response(*, response, …)``: the HTTP response of the attempt that succeeded, for its headers;
+- ``_finalize_middleware_result(result, request)``: in its place, where the client has middleware, which sees every
+  attempt, may make others, and decides what answers (anthropic 0.125 and later);
 - ``Stream.__stream__()``: the generator behind every stream object, for its items and how it ends;
 - ``Stream.close()`` and ``Stream.__exit__()``: a stream that the application is done with.
 """
@@ -15,6 +17,8 @@ import copy
 import functools
 import inspect
 import json
+from contextlib import suppress
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
@@ -28,12 +32,15 @@ from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import clean_model, provider_of_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import CellType
 
 
 _WRAPPERS = (wrapt.FunctionWrapper, wrapt.BoundFunctionWrapper)
 MAX_READ = 4 << 20
 """Bytes of an answer that the application reads by itself and that is read here besides; a longer one tells nothing."""
+MAX_WRAPPERS = 32
+"""Around one method."""
 MAX_SERVERS = 64
 """Base URLs whose parts are remembered."""
 
@@ -105,6 +112,8 @@ class StainlessAdapter(Adapter):
             self._replace_request(client, observed)
             if "_process_response" in client.__dict__:
                 self.replace(client, "_process_response", self._seeing)
+            if "_finalize_middleware_result" in client.__dict__:
+                self.replace(client, "_finalize_middleware_result", self._seeing_chosen)
 
     def hook_streams(self, streaming: Any) -> bool:
         """Hook the two stream classes of the module ``streaming``; false, and logged, where they are missing."""
@@ -136,12 +145,15 @@ class StainlessAdapter(Adapter):
                 subclass.request = ours  # type: ignore[attr-defined]
                 self._undo.append(functools.partial(put_back, subclass, "request", ours, original))
                 continue
-            while isinstance(own, _WRAPPERS) and own.__wrapped__ is not original:
-                own = own.__wrapped__
-            if isinstance(own, _WRAPPERS):
-                # Inside theirs: then their span is open when the call starts, and is the call's span.
-                own.__wrapped__ = ours
-                self._undo.append(functools.partial(_unwrap, own, ours, original))
+            # Inside theirs: then their span is open when the call starts, and is the call's span.
+            for wrapper in _wrappers(own):
+                if isinstance(wrapper, _WRAPPERS) and wrapper.__wrapped__ is original:
+                    wrapper.__wrapped__ = ours
+                    self._undo.append(functools.partial(_unwrap, wrapper, ours, original))
+                elif isinstance(wrapper, FunctionType):
+                    self._undo += [functools.partial(_exchange, c, ours, original) for c in wrapper.__closure__ or ()]
+                    for cell in wrapper.__closure__ or ():
+                        _exchange(cell, original, ours)
 
     # A call ------------------------------------------------------------------------------------------------------
 
@@ -149,16 +161,16 @@ class StainlessAdapter(Adapter):
         """Return the call that this request is, or None, and the options to send it with."""
         options = kwargs["options"] if "options" in kwargs else args[1]
         tracker = self._tracker
-        if tracker is None or options.method.lower() != "post":
+        if tracker is None:
             return None, options
-        if not tracker.heard() and not self.tells(client):
+        if options.method.lower() != "post" or not (tracker.heard() or self.tells(client)):
             return None, take_surface(None, options)
         path = options.url
         if path not in self.endpoints:
             path = _path(path)
         endpoint = self.endpoints.get(path) or self._absolute(path)
         if endpoint is None:
-            return None, options
+            return None, take_surface(None, options)
         body = options.json_data if type(options.json_data) is dict else {}
         extra = options.extra_json if type(options.extra_json) is dict else {}
         model = clean_model(extra.get("model", body.get("model")))
@@ -172,7 +184,7 @@ class StainlessAdapter(Adapter):
         self.refine(request, client, options, path)
         call = tracker.start(request)
         if call is not None:
-            call.sent = options
+            call.sender = client
         return call, options
 
     def _absolute(self, path: str) -> Endpoint | None:
@@ -244,42 +256,57 @@ class StainlessAdapter(Adapter):
         """Return what stands in the place of ``_process_response`` of either client."""
 
         def _process_response(client: Any, *args: Any, **kwargs: Any) -> Any:
-            call = self._see_response(kwargs.get("response"))
+            if client.__dict__.get("_middleware") and hasattr(client, "_finalize_middleware_result"):
+                return original(client, *args, **kwargs)  # one attempt, failed or not: none of them may be the answer
+            call = self._see_response(client, kwargs.get("response"))
             result = original(client, *args, **kwargs)
-            if call is not None and call.request.native_span:
-                # The SDK ends its span before it hands the result over.
-                if inspect.isawaitable(result):
-                    return self._read_awaited(call, result)
-                self._read_now(call, result)
-            return result
+            return result if call is None else self._read_native(call, result)
 
         return _process_response
 
-    async def _read_awaited(self, call: Call, pending: Any) -> Any:
-        result = await pending
-        self._read_now(call, result)
-        return result
+    def _seeing_chosen(self, original: Any) -> Any:
+        """Return what stands in the place of ``_finalize_middleware_result`` of either client."""
 
-    def _read_now(self, call: Call, result: Any) -> None:
+        def _finalize_middleware_result(client: Any, *args: Any, **kwargs: Any) -> Any:
+            # What holds no response is an answer of the middleware's own.
+            chosen = args[0] if args else kwargs.get("result")
+            call = self._see_response(client, field(chosen, "http_response"))
+            result = original(client, *args, **kwargs)
+            return result if call is None else self._read_native(call, result)
+
+        return _finalize_middleware_result
+
+    def _read_native(self, call: Call, result: Any) -> Any:
+        """Return ``result``; end its call if the SDK has a span for it, which ends before the result is handed over."""
+        if not call.request.native_span:
+            return result
+        if inspect.isawaitable(result):
+            return self._read_awaited(call, result)
         try:
-            response = call.http_response
-            if response.is_closed and not call.request.stream:
-                _read_whole(call, result, response)
-                call.end()  # writes what was found to the span
+            over = _is_whole(call, call.http_response)
         except Exception:  # noqa: BLE001
-            swallowed(f"read a response of {self.package}")
+            swallowed(f"look at an HTTP response of {self.package}")
+            return result
+        return self.finish(_finish, call, result) if over else result
 
-    def _see_response(self, response: Any) -> Call | None:
+    async def _read_awaited(self, call: Call, pending: Any) -> Any:
+        return self._read_native(call, await pending)
+
+    def _see_response(self, client: Any, response: Any) -> Call | None:
+        """Take what the HTTP response of ``client``'s call says; None where that is nobody's call, or another's."""
         try:
             call = under_way()
-            if call is None or response is None:
+            if call is None:
                 return None
-            if call.sent is None:  # a call of another SDK, which uses this one: what the headers say is said of it
-                call.headers(response.headers.raw)
+            if call.sender is not client:
+                if call.sender is None and response is not None:
+                    call.headers(response.headers.raw)  # of another SDK, which uses this one
                 return None
             call.http_response = response
+            if response is None:
+                return call
             call.headers(response.headers.raw)
-            if call.request.stream or not response.is_closed:
+            if not _is_whole(call, response):
                 response.extensions[streams.EXTENSION] = call
                 streams.observe_bytes(response, call, call.request.read)
         except Exception:  # noqa: BLE001
@@ -307,13 +334,15 @@ def _close(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 def _finish(call: Call, result: Any) -> Any:
     """End a call whose answer is complete; leave one open whose answer is yet to be read."""
-    response, call.http_response, call.sent = call.http_response, None, None
-    if call.ended:
-        return result
-    if response is None or not (call.request.stream or not response.is_closed):
+    response, call.http_response, call.sender = call.http_response, None, None
+    if not call.ended and _is_whole(call, response):
         _read_whole(call, result, response)
         call.end()  # else the stream, or the bytes, end it
     return result
+
+
+def _is_whole(call: Call, response: Any) -> bool:
+    return response is None or (response.is_closed and not call.request.stream)
 
 
 def _read_whole(call: Call, result: Any, response: Any) -> None:
@@ -359,6 +388,22 @@ def _subclasses(base: type) -> list[type]:
     for subclass in base.__subclasses__():
         found += [subclass, *_subclasses(subclass)]
     return found
+
+
+def _wrappers(method: Any) -> Iterator[Any]:
+    """Yield ``method`` and what it wraps, from the outside in."""
+    for _ in range(MAX_WRAPPERS):
+        if method is None:
+            return
+        yield method
+        method = getattr(method, "__wrapped__", None)
+
+
+def _exchange(cell: CellType, old: Any, new: Any) -> None:
+    """Put ``new`` into a closure that holds ``old``."""
+    with suppress(ValueError):  # an empty one
+        if cell.cell_contents is old:
+            cell.cell_contents = new
 
 
 def _unwrap(wrapper: Any, ours: Any, original: Any) -> None:

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_llm_routing.instrument.adapters.adapter import FAILED
 from otel_llm_routing.instrument.adapters.fields import count, field
 from otel_llm_routing.models import clean_model, same_model
 
 if TYPE_CHECKING:
     from otel_llm_routing.instrument.call import Call
-
-FAILED = 400
-"""An attempt with this HTTP status or a higher one is not the one that answered."""
 
 _NAMES = frozenset({"openrouter_metadata", "usage_breakdown", "x_groq"})
 
