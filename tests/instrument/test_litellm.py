@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import inspect
 import os
+import pickle
 import time
 
 import pytest
-from conformance import CallHeader, Calls, Retries, Streams
+from conformance import CallHeader, Calls, Retries, Streams, collected
 from driver import MESSAGES, Driver, entered, settled
 from fake_provider import FakeProvider
 
@@ -30,6 +32,10 @@ FALLS_BACK_IN_STREAMS = hasattr(litellm.Router, "_completion_streaming_iterator"
     litellm.router, "RouterCore"
 )
 """Whether the router reads the first chunk of a stream, to fall back if there is none: since 1.8x."""
+TRANSLATES_MESSAGES = importlib.util.find_spec("litellm.messages") is not None
+translates = pytest.mark.skipif(
+    not TRANSLATES_MESSAGES, reason="this litellm knows Anthropic's format only of those who speak it"
+)
 SERVED = "gpt-5-2025-08-07"
 CLAUDE = "claude-haiku-4-5-20251001"
 
@@ -170,6 +176,59 @@ class RouterCompletion(Completion):
         return self.router
 
 
+class Messages(LiteLLM):
+    """Anthropic's format, to Anthropic: litellm passes the answer on."""
+
+    label = "anthropic_messages"
+    provider = "anthropic"
+    requested, served = "anthropic/claude-haiku-4-5", CLAUDE
+    modes = ("async",)
+    closes, enters = True, False
+    has_error_event = False  # it is passed on like everything else
+
+    def __init__(self, url, **options):
+        super().__init__(url, **options)
+        self.options = {"api_base": url, "api_key": "k", "max_tokens": 9}
+
+    async def create(self, **more):
+        return await self.owner().anthropic_messages(**{**self.arguments(), **self.options, **more})
+
+    async def items(self, stream, limit=None):
+        """Read, and count the events; several may come at once."""
+        read = 0
+        async for item in stream:
+            read += item.count(b"event:")
+            if limit is not None and read >= limit:
+                break
+        return read
+
+
+class TranslatedMessages(Messages):
+    """Anthropic's format, to a provider that does not speak it."""
+
+    label = "anthropic_messages (translated)"
+    provider = "openai"
+    requested, served = "openai/gpt-5", SERVED
+
+    def __init__(self, url, **options):
+        super().__init__(url, **options)
+        self.options["api_base"] = f"{url}/v1"
+
+
+class RouterMessages(Messages):
+    label = "Router.aanthropic_messages"
+    requested, kind = "smart", "unknown"
+    unnamed = "anthropic/claude-haiku-4-5"
+
+    def __init__(self, url, **options):
+        super().__init__(url, **options)
+        self.router = router(url, ("smart", "anthropic/claude-haiku-4-5"))
+        self.options = {"max_tokens": 9}
+
+    async def create(self, **more):
+        return await self.router.aanthropic_messages(**{**self.arguments(), **self.options, **more})
+
+
 class TestCompletion(Calls, Streams, Retries, CallHeader):
     driver = Completion
 
@@ -203,6 +262,52 @@ class TestRouter(Calls, Streams, Retries, CallHeader):
         with_us = await seen()
         LLMRoutingInstrumentor().uninstrument()
         assert with_us == await seen()
+
+
+class TestMessages(Calls, Streams):
+    driver = Messages
+
+
+@translates
+class TestHeadersOfMessages(CallHeader):
+    driver = Messages
+
+
+@translates
+class TestTranslatedMessages(Calls, Streams, CallHeader):
+    driver = TranslatedMessages
+
+    async def test_a_connection_lost_mid_stream_is_how_the_application_sees_it(self, sdk, telemetry, provider):
+        provider.answers(chunks=6, fault="drop")
+        stream = await sdk.stream()
+        assert b"event: error" in b"".join([item async for item in stream])
+        assert telemetry.one()["error.type"] == "api_error"
+
+
+class TestRouterMessages(Calls, Streams):
+    driver = RouterMessages
+
+    async def test_a_stream_never_read_ends_when_it_is_collected(self, sdk, telemetry):
+        stream = await sdk.stream()
+        del stream
+        await collected()
+        assert telemetry.one().get("gen_ai.response.model") == (sdk.unnamed if TRANSLATES_MESSAGES else None)
+
+    @pytest.mark.parametrize("fault", ["malformed", "wrong_types"])
+    async def test_what_the_application_gets_of_a_broken_answer_is_what_it_gets_without_us(
+        self, sdk, telemetry, provider, fault
+    ):
+        async def outcome():
+            try:
+                return ("result", type(await sdk.create()))
+            except Exception as error:
+                return ("raised", type(error))
+
+        provider.answers(fault=fault)
+        with_us = await outcome()
+        LLMRoutingInstrumentor().uninstrument()
+        assert with_us == await outcome()
+        assert telemetry.one().get("gen_ai.response.model") == (sdk.unnamed if with_us[0] == "result" else None)
 
 
 @pytest.fixture
@@ -399,6 +504,134 @@ def test_the_tokens_of_a_stream_are_the_providers(telemetry, options):
     assert telemetry.span().attributes["gen_ai.usage.cache_read.input_tokens"] == 2
 
 
+# Anthropic's format -------------------------------------------------------------------------------------------------
+
+
+async def test_by_every_name_it_is_one_call(telemetry, claude):
+    asked = {**claude, "max_tokens": 9}
+    await litellm.anthropic_messages(**asked)
+    await litellm.anthropic.messages.acreate(**asked)
+    counted = [(c["gen_ai.request.model"], c["gen_ai.response.model"]) for c in telemetry.counted()]
+    assert counted == [("anthropic/claude-haiku-4-5", CLAUDE)] * 2
+    assert sum(size.sum for _, size in telemetry.points("llm_routing.input_size")) == 10
+
+
+@translates
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [("openai/gpt-5", False), ("hosted_vllm/gpt-5", False), ("hosted_vllm/gpt-5", True)],
+)
+def test_it_is_one_call_without_asyncio_too(telemetry, options, model, stream):
+    result = litellm.anthropic.messages.create(model=model, max_tokens=9, stream=stream, **options)
+    if stream:
+        assert len(list(result)) > 2
+    assert telemetry.one()["gen_ai.response.model"] == SERVED
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_it_says_of_a_message_is_read(telemetry, claude, provider, stream):
+    provider.answers(usage={"input_tokens": 10, "cache_read_input_tokens": 100, "output_tokens": 3})
+    result = await litellm.anthropic_messages(max_tokens=9, system="be kind", stream=stream, **claude)
+    if stream:
+        assert b"message_stop" in b"".join([item async for item in result])
+    attributes = telemetry.span().attributes
+    assert attributes["gen_ai.usage.input_tokens"] == 110
+    assert attributes["gen_ai.usage.cache_read.input_tokens"] == 100
+    assert attributes["gen_ai.usage.output_tokens"] == 3
+    assert attributes["gen_ai.response.finish_reasons"] == ("end_turn",)
+    [(_, size)] = telemetry.points("llm_routing.input_size")
+    assert size.sum == 12
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_fallback_of_anthropics_own_is_a_trace_there_too(telemetry, claude, provider, stream):
+    provider.answers(fallback_to="claude-opus-4-8")
+    result = await litellm.anthropic_messages(max_tokens=9, stream=stream, **claude)
+    if stream:
+        [_ async for _ in result]
+    counted = telemetry.one()
+    assert (counted["gen_ai.response.model"], counted["llm_routing.served.source"]) == ("claude-opus-4-8", "trace")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_headers_of_a_proxy_upstream_tell_there_too(telemetry, claude, provider, stream):
+    headers = {"x-litellm-call-id": "1", "x-litellm-model-name": "anthropic/claude-haiku-4-5"}
+    provider.answers(model="smart", headers=headers)
+    result = await litellm.anthropic_messages(**{**claude, "model": "anthropic/smart"}, max_tokens=9, stream=stream)
+    if stream:
+        [_ async for _ in result]
+    counted = telemetry.one()
+    assert counted["gen_ai.response.model"] == "anthropic/claude-haiku-4-5"
+    assert counted["llm_routing.served.source"] == "header"
+    assert telemetry.span().attributes["llm_routing.gateway"] == "litellm"
+
+
+@translates
+async def test_a_hit_of_litellms_cache_is_marked_there_too(telemetry, claude, provider, monkeypatch):
+    monkeypatch.setattr(litellm, "cache", litellm.Cache())
+    calls, end = 0, time.monotonic() + 5
+    while calls == len(provider.requests):  # an answer is kept in the background
+        assert time.monotonic() < end
+        await litellm.anthropic_messages(max_tokens=9, caching=True, **claude)
+        calls += 1
+    cached = [c.get("llm_routing.cached", False) for c in telemetry.counted()]
+    assert sorted(cached) == [*[False] * len(provider.requests), True]
+
+
+async def test_an_error_that_is_passed_on_in_the_middle_of_a_stream_is_the_calls(telemetry, claude, provider):
+    provider.answers(chunks=6, fault="error_event")
+    stream = await litellm.anthropic_messages(max_tokens=9, stream=True, **claude)
+    assert b"event: error" in b"".join([item async for item in stream])
+    counted = telemetry.one()
+    assert (counted["error.type"], counted["gen_ai.response.model"]) == ("overloaded_error", CLAUDE)
+
+
+@translates
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["openai/gpt-5", "hosted_vllm/gpt-5"])  # by responses, by chat completions
+async def test_a_translated_answer_names_no_model_that_its_provider_does_not(
+    telemetry, options, provider, model, stream
+):
+    provider.answers(no_model=True)
+    result = await litellm.anthropic_messages(model=model, max_tokens=9, stream=stream, **options)
+    if stream:
+        assert b'"model": "gpt-5"' in b"".join([item async for item in result])
+    assert telemetry.one()["llm_routing.match"] == "unreported"
+
+
+@translates
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("first", "then", "provider_name", "served"),
+    [
+        ("openai/gpt-5", "anthropic/claude-haiku-4-5", "anthropic", CLAUDE),
+        ("anthropic/claude-haiku-4-5", "openai/gpt-5", "openai", SERVED),
+    ],
+)
+async def test_a_fallback_of_the_router_is_one_call_in_anthropics_format(
+    telemetry, provider, first, then, provider_name, served, stream
+):
+    group = router(provider.url, ("smart", first), ("backup", then), fallbacks=[{"smart": ["backup"]}])
+    provider.answers(fault="flaky:1")
+    result = await group.aanthropic_messages(
+        model="smart", messages=MESSAGES, max_tokens=9, stream=stream, metadata={"user_id": "somebody"}
+    )
+    if stream:
+        [_ async for _ in result]
+    assert len(provider.requests) == 2
+    counted = telemetry.one()
+    assert (counted["gen_ai.request.model"], counted["gen_ai.response.model"]) == ("smart", served)
+    assert counted["gen_ai.provider.name"] == provider_name
+    assert telemetry.span().attributes["llm_routing.fallback"] is True
+
+
+async def test_an_answer_that_litellm_makes_up_is_no_call_in_anthropics_format_either(telemetry, claude):
+    if not TRANSLATES_MESSAGES:
+        pytest.skip("this litellm makes up none in this format")
+    await litellm.anthropic_messages(max_tokens=9, mock_response="hi", **claude)
+    assert telemetry.counted() == []
+
+
 # The router ---------------------------------------------------------------------------------------------------------
 
 
@@ -556,6 +789,28 @@ async def test_traffic_copied_to_another_model_is_a_call_of_its_own(telemetry, p
     await until(lambda: len(telemetry.counted()) == 2)
     served = {c["gen_ai.request.model"]: c["gen_ai.response.model"] for c in telemetry.counted()}
     assert served == {"smart": SERVED, "other": "gpt-5-mini-2025-08-07"}
+
+
+@pytest.mark.parametrize("name", ["completion", "acompletion", "embedding", "text_completion"])
+async def test_a_function_is_pickled_by_its_name_and_its_calls_are_counted(telemetry, options, name):
+    function = getattr(litellm, name)
+    unpickled = pickle.loads(pickle.dumps(function))  # noqa: S301  (it was pickled here)
+    assert unpickled is function
+    options.pop("messages")
+    text = {"embedding": {"input": ["hello"]}, "text_completion": {"prompt": "hello"}}
+    await settled(unpickled(model="openai/gpt-5", **text.get(name, {"messages": MESSAGES}), **options))
+    assert len(telemetry.counted()) == 1
+
+
+async def test_a_stream_that_nobody_reads_is_one_call_also_where_its_request_is_not_sent(telemetry, options, provider):
+    options.pop("messages")
+    stream = await litellm.atext_completion(
+        model="text-completion-openai/gpt-3.5-turbo-instruct", prompt="hello", stream=True, **options
+    )
+    assert provider.requests == []
+    del stream
+    gc.collect()
+    assert telemetry.one()["llm_routing.match"] == "unreported"
 
 
 # Beside litellm's own telemetry, and in the background -------------------------------------------------------------

@@ -52,22 +52,33 @@ def as_it_was(upstream):
 
 
 @pytest.fixture(scope="module")
-def proxy(upstream, tmp_path_factory):
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("proxy")
+
+
+@pytest.fixture(scope="module")
+def proxy(upstream, directory):
     """Yield the URL of a proxy with two deployments in one group, and a group that falls back to another."""
-    directory = tmp_path_factory.mktemp("proxy")
     openai_at = {"api_base": f"{upstream.url}/v1", "api_key": "k", "max_retries": 0}
     groups = [("smart", "openai/gpt-5"), ("smart", "openai/gpt-5-mini"), ("fragile", "openai/gpt-5")]
+    groups += [("inside", "openai/gpt-5"), ("inside-fragile", "openai/gpt-5")]
     claude = {"model": "anthropic/claude-haiku-4-5", "api_base": upstream.url, "api_key": "k"}
     config = {
         "model_list": [
             *({"model_name": name, "litellm_params": {"model": model, **openai_at}} for name, model in groups),
             {"model_name": "backup", "litellm_params": claude},
+            {"model_name": "inside-claude", "litellm_params": claude},
         ],
-        "router_settings": {"num_retries": 0, "disable_cooldowns": True, "fallbacks": [{"fragile": ["backup"]}]},
+        "router_settings": {
+            "num_retries": 0,
+            "disable_cooldowns": True,
+            "fallbacks": [{"fragile": ["backup"]}, {"inside-fragile": ["backup"]}],
+        },
         "litellm_settings": {"telemetry": False},
         "general_settings": {"master_key": KEY},
     }
     (directory / "config.yaml").write_text(json.dumps(config))  # which is YAML as well
+    (directory / "observed.py").write_text(OBSERVED)
     port = free_port()
     environment = {
         **os.environ,
@@ -75,7 +86,8 @@ def proxy(upstream, tmp_path_factory):
         "LITELLM_MODE": "PRODUCTION",
         "NO_DOCS": "True",
     }
-    command = [LITELLM, "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
+    command = [sys.executable, "observed.py", "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--telemetry", "False"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -84,6 +96,51 @@ def proxy(upstream, tmp_path_factory):
         finally:
             process.terminate()
             process.wait(30)
+
+
+OBSERVED = '''
+"""The proxy as its own command starts it, with its calls observed: each is a line of the file ``spans``."""
+import json
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+from otel_llm_routing import LLMRoutingInstrumentor
+
+spans = open("spans", "a")
+exporter = ConsoleSpanExporter(out=spans, formatter=lambda span: json.dumps(dict(span.attributes)) + "\\n")
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+LLMRoutingInstrumentor().instrument(tracer_provider=provider)
+
+from litellm import run_server
+
+run_server()
+'''
+
+
+@pytest.fixture
+def seen_inside(proxy, directory):
+    """Yield a function that waits for a call that the proxy makes, and returns its span, which has to be the only one.
+
+    The other tests' calls are not looked at: the last of them may end only now.
+    """
+
+    def spans():
+        found = [json.loads(line) for line in (directory / "spans").read_text().splitlines()]
+        return [span for span in found if span["gen_ai.request.model"] not in ("smart", "fragile")]
+
+    before = len(spans())
+
+    def seen():
+        end = time.monotonic() + 10
+        while len(spans()) == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        [span] = spans()[before:]
+        return span
+
+    return seen
 
 
 def free_port():
@@ -238,3 +295,45 @@ async def test_an_older_proxy_lets_the_providers_name_pass_but_does_not_confirm_
     counted = telemetry.one()
     assert (counted["gen_ai.response.model"], counted["llm_routing.match"]) == (served, "unconfirmed")
     assert telemetry.span().attributes["llm_routing.gateway"] == "litellm"
+
+
+# The proxy's own calls ---------------------------------------------------------------------------------------------
+
+
+def post_messages(proxy, model, *, stream):
+    """Ask as Claude Code does, in Anthropic's format, and return the answer's bytes."""
+    body = {"model": model, "max_tokens": 9, "messages": MESSAGES, "system": "be kind", "stream": stream}
+    headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    with contextlib.closing(http.client.HTTPConnection(proxy.removeprefix("http://"))) as asked:
+        asked.request("POST", "/v1/messages", json.dumps(body), headers)
+        answer = asked.getresponse()
+        assert answer.status == 200
+        return answer.read()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_inside_it_a_message_is_one_call_for_the_group(proxy, seen_inside, stream):
+    post_messages(proxy, "inside-claude", stream=stream)
+    span = seen_inside()
+    assert span["gen_ai.request.model"] == "inside-claude"
+    assert (span["gen_ai.response.model"], span["gen_ai.provider.name"]) == ("claude-haiku-4-5-20251001", "anthropic")
+    assert (span["gen_ai.usage.input_tokens"], span["gen_ai.usage.output_tokens"]) == (9, 4)
+
+
+@overwriting
+@pytest.mark.parametrize("stream", [False, True])
+def test_inside_it_a_message_to_a_provider_of_another_format_is_one_call_too(proxy, seen_inside, stream):
+    post_messages(proxy, "inside", stream=stream)
+    span = seen_inside()
+    assert (span["gen_ai.request.model"], span["gen_ai.provider.name"]) == ("inside", "openai")
+    assert span["gen_ai.response.model"] == "gpt-5-2025-08-07"
+
+
+@overwriting
+@pytest.mark.parametrize("stream", [False, True])
+def test_inside_it_a_fallback_of_a_message_is_one_call(proxy, upstream, seen_inside, stream):
+    upstream.answers(fault="flaky:1")
+    post_messages(proxy, "inside-fragile", stream=stream)
+    span = seen_inside()
+    assert (span["gen_ai.request.model"], span["gen_ai.provider.name"]) == ("inside-fragile", "anthropic")
+    assert (span["gen_ai.response.model"], span["llm_routing.fallback"]) == ("claude-haiku-4-5-20251001", True)

@@ -6,7 +6,8 @@ litellm calls beneath says whom the call went to, last.
 Sources: litellm 1.108.7 ``main.py``, ``utils.py`` (``client``), ``responses/main.py``, ``*/dispatch.py``,
 ``router.py``, ``litellm_core_utils/streaming_handler.py`` and ``litellm_logging.py``,
 ``llms/anthropic/chat/handler.py``; the same hooks in 1.72.0. Of the ``Router`` since 1.110, 1.110.2 ``router.py``,
-``router_rust/core.py`` and ``router_rust/invoke/endpoints.py``.
+``router_rust/core.py`` and ``router_rust/invoke/endpoints.py``. Of Anthropic's format, 1.110.2 ``messages/dispatch.py``
+and ``llms/anthropic/messages``, which translates it for providers that do not speak it; 1.72.0 does not translate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from opentelemetry.context import attach, detach, get_current, get_value, set_va
 
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters import litellm_evidence as evidence
-from otel_llm_routing.instrument.adapters.adapter import Adapter
+from otel_llm_routing.instrument.adapters.adapter import Adapter, see_headers
 from otel_llm_routing.instrument.adapters.anthropic import read_message
 from otel_llm_routing.instrument.adapters.detour import detour
 from otel_llm_routing.instrument.adapters.litellm_request import (
@@ -59,6 +60,8 @@ HOMES = (
     "litellm.embeddings.dispatch",
     "litellm.responses.dispatch",
     "litellm.responses.main",
+    "litellm.messages.dispatch",
+    "litellm.llms.anthropic.experimental_pass_through.messages.handler",
     "litellm.main",
 )
 """Where litellm's functions are defined: the outermost of each first, which older versions do not have."""
@@ -92,7 +95,7 @@ class LiteLLMAdapter(Adapter):
             if functions := _functions(sdk.__dict__.get(name)) or _functions(_at_home(name)):
                 for function in functions:
                     self._lead(function, functools.partial(self._begin, target))
-            elif not name.endswith("_with_retries"):
+            elif not (name.endswith("_with_retries") or target.messages):
                 self.missing(name)
         self._hook_router()
         logging = sys.modules.get("litellm.litellm_core_utils.litellm_logging")
@@ -101,6 +104,14 @@ class LiteLLMAdapter(Adapter):
         self.wrap(getattr(handler, "CustomStreamWrapper", None), "chunk_creator", _see_chunk)
         anthropic = sys.modules.get("litellm.llms.anthropic.chat.handler")
         self.wrap(getattr(anthropic, "ModelResponseIterator", None), "chunk_parser", _see_message)
+        responses = sys.modules.get("litellm.responses.streaming_iterator")
+        self.wrap(getattr(responses, "BaseResponsesAPIStreamingIterator", None), "_process_chunk", _see_event)
+        caching = getattr(sys.modules.get("litellm.caching.caching_handler"), "LLMCachingHandler", None)
+        self.wrap(caching, "_convert_cached_result_to_model_response", _see_cached)
+        messages = getattr(sdk, "AnthropicMessagesConfig", None)
+        for name in ("transform_anthropic_messages_response", "get_async_streaming_response_iterator"):
+            if messages is not None:
+                self.wrap(messages, name, _see_response)
 
     def _hook_router(self) -> None:
         """Hook the ``Router``, or the class that does its work in 1.109; the one of later versions is not there yet."""
@@ -123,6 +134,8 @@ class LiteLLMAdapter(Adapter):
         """Hook the methods that a ``Router`` has no longer itself."""
         core = getattr(module, "RustCore", None)
         for name, target in CORE_METHODS.items():
+            if target.messages and not hasattr(core, name):
+                continue
             self.surround(core, name, functools.partial(self._begin_routed, target), self._returned)
         self.surround(core, "_call_sync", self._begin_planned, self._returned)
         self.wrap(sys.modules.get(ENDPOINTS), "_silent_async", _apart)
@@ -141,7 +154,7 @@ class LiteLLMAdapter(Adapter):
         model = model_of(target, args, kwargs)
         outer = _current()
         if outer is not None and (outer.request.operation == EMBEDDINGS) is (target.operation == EMBEDDINGS):
-            self._dispatch(outer, model, kwargs)
+            self._dispatch(outer, target, model, kwargs)
             return None
         if mocked(kwargs):
             return None
@@ -168,8 +181,9 @@ class LiteLLMAdapter(Adapter):
             return None
         return self._begin_routed(FUNCTIONS["responses"], core, (), asked)
 
-    def _dispatch(self, call: Call, model: str | None, kwargs: dict[str, Any]) -> None:
+    def _dispatch(self, call: Call, target: Target, model: str | None, kwargs: dict[str, Any]) -> None:
         request: Any = call.request
+        request.translated = request.messages and not target.messages
         request.dispatched, request.mocked = model, mocked(kwargs)
         request.raw = request.named = None  # of an attempt that failed
         if request.routed and (group := group_of(kwargs)) is not None:
@@ -186,10 +200,13 @@ class LiteLLMAdapter(Adapter):
             call.end()
             return result
         evidence.read_hidden(call, getattr(result, "_hidden_params", None))
+        messages = call.request.messages  # type: ignore[attr-defined]
+        read = evidence.MessageStream().read if messages else evidence.read_event
         if not hasattr(result, "__dict__"):  # a generator
-            return streams.observed(streams.in_context(result, call.context), call, evidence.read_event)
+            return streams.observed(streams.in_context(result, call.context), call, read)
         # The items of litellm's own wrapper repeat the requested name: its chunks are read before they get there.
-        self._streams.watch(result, call, None if "completion_stream" in result.__dict__ else evidence.read_event)
+        seen = "completion_stream" in result.__dict__ and not messages
+        self._streams.watch(result, call, None if seen else read)
         return result
 
 
@@ -255,6 +272,32 @@ def _see_message(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
             call.request.named = call.body_model  # type: ignore[attr-defined]
         except Exception:  # noqa: BLE001
             swallowed("read a chunk of a stream")
+    return wrapped(*args, **kwargs)
+
+
+def _see_event(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Read an event of the Responses API of which litellm makes another: else it is read where it comes out."""
+    event = wrapped(*args, **kwargs)
+    if (call := _current()) is not None and call.request.translated:  # type: ignore[attr-defined]
+        try:
+            evidence.read_event(call, event)
+            call.request.named = call.body_model  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001
+            swallowed("read a chunk of a stream")
+    return event
+
+
+def _see_cached(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Mark a hit of litellm's cache where the answer has no place to say that it is one."""
+    if (call := _current()) is not None and call.request.messages:  # type: ignore[attr-defined]
+        call.cached = True
+    return wrapped(*args, **kwargs)
+
+
+def _see_response(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG001
+    """Take the headers of an answer in Anthropic's format, of which litellm keeps those of a stream at most."""
+    if _current() is not None:
+        see_headers("litellm", kwargs.get("raw_response", kwargs.get("httpx_response")))
     return wrapped(*args, **kwargs)
 
 

@@ -16,24 +16,28 @@ from typing import TYPE_CHECKING, Any
 from otel_llm_routing.instrument import streams
 from otel_llm_routing.instrument.adapters.anthropic import read_message
 from otel_llm_routing.instrument.adapters.completions import read_completion, read_response
-from otel_llm_routing.instrument.adapters.fields import count, field
+from otel_llm_routing.instrument.adapters.fields import count, field, text
 from otel_llm_routing.instrument.adapters.litellm_request import LITELLM, Asked
 from otel_llm_routing.models import clean_model, provider_name, same_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_llm_routing.instrument.call import Call
 
 PROVIDER_HEADER = "llm_provider-"
 MODEL_FIELDS = ("model", "modelVersion", "model_id")
 """Where providers name the model in their answers."""
+NO_MODEL = "unknown-model"
+"""What litellm names in an answer that it has translated where there was no name."""
 
 
 def read_answer(call: Call, answer: Any) -> None:
     """Read an answer that is complete."""
     request: Any = call.request
-    hidden = getattr(answer, "_hidden_params", None)
-    read_hidden(call, hidden)
     fields = _fields(answer)
+    hidden = fields.get("_hidden_params") if type(answer) is dict else getattr(answer, "_hidden_params", None)
+    read_hidden(call, hidden)
     if request.mocked or not fields:
         return
     model = clean_model(fields.get("model"))
@@ -41,7 +45,7 @@ def read_answer(call: Call, answer: Any) -> None:
     if model is not None and model.startswith(prefix):
         model = model[len(prefix) :]  # which litellm has put before what the provider said
     fields["model"] = _named(request, model)
-    (read_response if fields.get("object") == "response" else read_completion)(call, fields)
+    _reader_of(fields)(call, fields)
     _read_fallback(call, request.raw)
     conclude(call)
 
@@ -69,6 +73,39 @@ def read_event(call: Call, event: Any) -> None:
     if request.named is not None:
         fields["model"] = request.named  # litellm has made the events, of chunks that name the model
     read_response(call, fields)
+
+
+class MessageStream:
+    """Reads one stream in Anthropic's format."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes: streams.BodyReader | None = None
+
+    def read(self, call: Call, item: Any) -> None:
+        """Read an item: an event, or bytes that hold some, or a part of one."""
+        request: Any = call.request
+        if request.mocked:
+            return
+        if type(item) is dict:
+            _read_message_event(call, item)
+        elif isinstance(item, (bytes, str)):
+            if self._bytes is None:  # not kept with the call, which it holds
+                self._bytes = streams.BodyReader(call, _read_message_event, events=True, zipped=False)
+            self._bytes.feed(item if isinstance(item, bytes) else item.encode())
+
+
+def _read_message_event(call: Call, event: Any) -> None:
+    request: Any = call.request
+    kind = event.get("type")
+    if kind == "message_start" and request.translated:
+        # It repeats the requested name: what litellm has translated has been read before it got there.
+        event = {**event, "message": {**_fields(event.get("message")), "model": request.named}}
+    read_message(call, event)
+    if kind == "error":
+        conclude(call)
+        call.end(text(field(event.get("error"), "type")) or "error")
 
 
 def read_hidden(call: Call, hidden: Any) -> None:
@@ -103,12 +140,20 @@ def conclude(call: Call) -> None:
         call.routed(dispatched)
 
 
+def _reader_of(fields: dict[str, Any]) -> Callable[[Call, Any], None]:
+    if fields.get("object") == "response":
+        return read_response
+    return read_message if fields.get("type") == "message" else read_completion
+
+
 def _named(request: Asked, model: str | None) -> str | None:
     """Return the model that the provider itself named, of an answer in which litellm names ``model``."""
     if request.named is not None:
         return request.named
     raw = request.raw
-    if raw is None or (type(raw) is str and not _repeats(model, request.dispatched)):
+    if model == NO_MODEL and request.translated:
+        model = None
+    if raw is None or (type(raw) is str and not request.translated and not _repeats(model, request.dispatched)):
         return model
     document = _document(raw) if type(raw) is str else raw
     named = next((name for name in (clean_model(field(document, f)) for f in MODEL_FIELDS) if name is not None), None)

@@ -34,12 +34,15 @@ class Target(NamedTuple):
     """Where the text is."""
     texts: tuple[str, ...]
     """The names of the arguments that hold text; the first may be positional."""
+    messages: bool = False
+    """It speaks Anthropic's format, whoever the provider is; older versions do not have it."""
 
 
 _CHAT = Target("chat", 0, 1, ("messages",))
 _TEXT = Target("text_completion", 1, 0, ("prompt",))
 _EMBEDDING = Target(EMBEDDINGS, 0, 1, ("input",))
 _RESPONSES = Target("chat", 1, 0, ("input", "instructions"))
+_MESSAGES = Target("chat", 2, 1, ("messages", "system"), messages=True)
 
 FUNCTIONS = {
     "completion": _CHAT,
@@ -54,6 +57,8 @@ FUNCTIONS = {
     "aresponses": _RESPONSES,
     "responses_with_retries": _RESPONSES,
     "aresponses_with_retries": _RESPONSES,
+    "anthropic_messages": _MESSAGES,
+    "anthropic_messages_handler": _MESSAGES,
 }
 METHODS = {
     "completion": _CHAT,
@@ -64,10 +69,12 @@ METHODS = {
     "embedding": _EMBEDDING,
     "aembedding": _EMBEDDING,
 }
-"""Of the ``Router``; its responses are functions that it makes for each instance."""
+"""Of the ``Router``; its responses and Anthropic's messages are functions that it makes for each instance."""
 CORE_METHODS = {
     **{name: target for name, target in METHODS.items() if name != "schedule_acompletion"},
     "aresponses": _RESPONSES,
+    "aanthropic_messages": _MESSAGES,
+    "anthropic_messages": _MESSAGES,
 }
 """Of what a ``Router`` since 1.110 hands its calls to; a scheduled completion becomes one of these."""
 
@@ -77,7 +84,7 @@ MOCKS = ("mock_response", "mock_tool_calls", "mock_timeout")
 class Asked(CallRequest):
     """A request, and what litellm has made of it so far."""
 
-    __slots__ = ("dispatched", "falls_back", "mocked", "named", "raw", "regrouped", "routed")
+    __slots__ = ("dispatched", "falls_back", "messages", "mocked", "named", "raw", "regrouped", "routed", "translated")
 
     def __init__(self, operation: str, model: str | None, read: Callable[[Call, Any], None]) -> None:
         super().__init__(operation, LITELLM, model, read)
@@ -95,6 +102,10 @@ class Asked(CallRequest):
         """What the provider answered, as litellm logs it."""
         self.named: str | None = None
         """The model that the provider named in a stream."""
+        self.messages = False
+        """It is asked, and answered, in Anthropic's format."""
+        self.translated = False
+        """Such an answer is litellm's translation of one in the provider's own."""
 
 
 class Destination(NamedTuple):
@@ -122,7 +133,9 @@ def mocked(kwargs: dict[str, Any]) -> bool:
 
 def group_of(kwargs: dict[str, Any]) -> str | None:
     """Return the group of deployments for which a router calls litellm with these arguments."""
-    return text(field(kwargs.get("metadata") or kwargs.get("litellm_metadata"), "model_group"))
+    # Of a call in Anthropic's format, the first is what the application tells Anthropic.
+    kept = (kwargs.get("metadata"), kwargs.get("litellm_metadata"))
+    return next((group for group in (text(field(k, "model_group")) for k in kept) if group is not None), None)
 
 
 def request_of(
@@ -130,6 +143,7 @@ def request_of(
 ) -> Asked:
     """Return what is asked for. The header that names the surface is taken out of ``kwargs``."""
     request = Asked(target.operation, model_of(target, args, kwargs), read)
+    request.messages = target.messages
     request.stream = kwargs.get("stream") is True
     first, *others = target.texts
     request.input_size = characters(argument(args, kwargs, first, target.text_at))
