@@ -176,16 +176,24 @@ def test_what_the_evidence_says_stays_when_the_spans_owner_writes_the_requested_
     assert telemetry.span().attributes["theirs"] == 1
 
 
-def test_an_adopted_span_takes_and_refuses_what_any_span_does(telemetry, tracer, provider, caplog):
+def refused(span, key):
+    """Return with what a span refuses a key: an error in older SDKs, None where it only warns."""
+    try:
+        span.set_attribute(key, 1)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def test_an_adopted_span_takes_and_refuses_what_any_span_does(telemetry, tracer, provider):
     driver = OpenAIChat(provider.url)
+    usual = refused(tracer.start_span("any"), ["no", "key"])
     with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}) as span:
         driver.client.chat.completions.create(**driver.arguments())
-        span.set_attribute(["no", "key"], 1)
+        assert refused(span, ["no", "key"]) == usual
         span.set_attribute(key="theirs", value=1)
         span.set_attributes(attributes={"also": 2, "gen_ai.response.model": "gpt-5"})
         span.update_name("theirs")
-    assert "invalid key" in caplog.text
-    caplog.clear()
     assert telemetry.span().name == "theirs"
     attributes = telemetry.span().attributes
     assert (attributes["theirs"], attributes["also"]) == (1, 2)
