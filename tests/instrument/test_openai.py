@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
+import wrapt
 from conformance import CallHeader, Calls, Raw, Retries, Streams
 from driver import MESSAGES
 from opentelemetry.sdk.trace import TracerProvider
@@ -76,7 +77,8 @@ def test_the_exemplar_is_of_a_sampled_span_where_others_are_only_recorded(provid
     assert [exemplar.span_id for exemplar in point.exemplars] == [sampled.context.span_id]
 
 
-def test_a_function_that_others_put_around_a_clients_method_before_us_stays_around_it(provider, telemetry, monkeypatch):
+@pytest.mark.parametrize("made_with", ["functools", "wrapt", "both"])
+def test_what_others_put_around_a_clients_method_before_us_stays_around_it(provider, telemetry, monkeypatch, made_with):
     LLMRoutingInstrumentor().uninstrument()
     original = openai.OpenAI.request
     seen = []
@@ -86,6 +88,14 @@ def test_a_function_that_others_put_around_a_clients_method_before_us_stays_arou
         seen.append(len(telemetry.spans))
         return original(*args, **kwargs)
 
+    def around(wrapped, instance, args, kwargs):
+        if made_with == "wrapt":
+            seen.append(len(telemetry.spans))
+        return wrapped(*args, **kwargs)
+
+    function = theirs
+    if made_with != "functools":
+        theirs = wrapt.FunctionWrapper(original if made_with == "wrapt" else theirs, around)
     monkeypatch.setattr(openai.OpenAI, "request", theirs)
     telemetry.instrument()
     sdk = OpenAIChat(provider.url)
@@ -94,8 +104,10 @@ def test_a_function_that_others_put_around_a_clients_method_before_us_stays_arou
     LLMRoutingInstrumentor().uninstrument()
     sdk.client.chat.completions.create(**sdk.arguments())
     assert (seen, len(telemetry.counted())) == ([0, 1], 1)
-    assert openai.OpenAI.request is theirs
-    assert original in [cell.cell_contents for cell in theirs.__closure__]
+    assert openai.OpenAI.__dict__["request"] is theirs
+    assert original in [cell.cell_contents for cell in function.__closure__]
+    if made_with == "wrapt":
+        assert theirs.__wrapped__ is original
 
 
 def test_embeddings(client, telemetry):

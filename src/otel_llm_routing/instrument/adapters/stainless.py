@@ -32,7 +32,7 @@ from otel_llm_routing.instrument.surface import CALL_HEADER
 from otel_llm_routing.models import clean_model, provider_of_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import CellType
 
 
@@ -146,7 +146,7 @@ class StainlessAdapter(Adapter):
                 self._undo.append(functools.partial(put_back, subclass, "request", ours, original))
                 continue
             # Inside theirs: then their span is open when the call starts, and is the call's span.
-            for wrapper in _wrappers(own):
+            for wrapper in _wrappers(own, original):
                 if isinstance(wrapper, _WRAPPERS) and wrapper.__wrapped__ is original:
                     wrapper.__wrapped__ = ours
                     self._undo.append(functools.partial(_unwrap, wrapper, ours, original))
@@ -390,13 +390,13 @@ def _subclasses(base: type) -> list[type]:
     return found
 
 
-def _wrappers(method: Any) -> Iterator[Any]:
-    """Yield ``method`` and what it wraps, from the outside in."""
-    for _ in range(MAX_WRAPPERS):
-        if method is None:
-            return
-        yield method
+def _wrappers(method: Any, original: Any) -> list[Any]:
+    """Return ``method`` and what it wraps, from the outside in, as far as ``original``, which is not part of them."""
+    found: list[Any] = []
+    while method is not None and method is not original and len(found) < MAX_WRAPPERS:
+        found.append(method)
         method = getattr(method, "__wrapped__", None)
+    return found
 
 
 def _exchange(cell: CellType, old: Any, new: Any) -> None:
