@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm_routing.analyze import noise
-from otel_llm_routing.generate.rules import SETTLE
+from otel_llm_routing.generate.growth import SETTLE
 from otel_llm_routing.policy import thresholds
 from otel_llm_routing.policy.against_reference import WOBBLES
 
