@@ -39,7 +39,7 @@ def test_a_call_takes_no_more_instructions_than_agreed():
     assert budget.keys() < counted.keys()
     assert min(counted.values()) > 0
     if instructions.over(counted, budget):
-        # Of one process in dozens the SDK takes 2 % more in all its calls, which looks like ours: never of two.
+        # In one process of dozens an SDK takes 2 % more in all its calls, which looks like ours; hardly in two.
         again = instructions.count()
         counted = {name: min(number, again[name]) for name, number in counted.items()}
     assert instructions.over(counted, budget) == [], instructions.BUDGET.read_text("utf-8")
