@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_llm_routing.instrument.guard import once, swallowed
 from otel_llm_routing.instrument.patterns import kind_and_glob
+from otel_llm_routing.whole_text import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,14 +85,6 @@ def _text(path: str) -> str:
         raise _UnusableError("not UTF-8 text") from None
 
 
-def _whole(text: str) -> str:
-    """Return ``text`` with characters whole: JSON may write one beyond U+FFFF as two escapes, and YAML reads two."""
-    try:
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        return text  # half a character stays that
-
-
 class _Reader:
     def __init__(self, text: str) -> None:
         try:
@@ -153,7 +146,7 @@ class _Reader:
                 inner.append(node)
                 inner.size += size
             elif isinstance(event, yaml.ScalarEvent):
-                inner.append(_Scalar(event.tag, _whole(event.value), event.implicit))
+                inner.append(_Scalar(event.tag, whole(event.value), event.implicit))
                 inner.size += 1
                 if event.anchor is not None:
                     anchors[event.anchor] = (inner[-1], 1)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import yaml
 
+from otel_llm_routing.whole_text import whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -56,17 +58,6 @@ class Located:
         while place and place not in self._lines:
             place = place[:-1]
         return self._lines.get(place, 1)
-
-
-def whole(text: str) -> str:
-    """Return a text of the file with characters whole: JSON may write one beyond U+FFFF as two escapes, YAML does not.
-
-    What is half a character stays that.
-    """
-    try:
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        return text
 
 
 def shown(place: Place) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from otel_llm_routing.policy.document import whole
 from otel_llm_routing.policy.draft import quoted
+from otel_llm_routing.whole_text import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
