@@ -271,8 +271,7 @@ class Call:
         name = clean_model(model)
         if name is not None and name != self.body_model:
             self.body_model = name
-            if not self._owned:
-                self._changed()
+            self._changed()
 
     def routed(self, model: object, *, fallback: bool = False) -> None:
         """Take the model that a routing trace in the body names."""

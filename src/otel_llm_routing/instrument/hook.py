@@ -7,7 +7,6 @@ of processes, or copy what holds it, and Python's methods and functions take par
 from __future__ import annotations
 
 import copy
-import pkgutil
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +68,8 @@ class Hook(_Wrapper):
     def __reduce_ex__(self, protocol: Any) -> Any:
         owner, name = self._self_place
         if isinstance(owner, ModuleType):  # which cannot be pickled
+            import pkgutil  # noqa: PLC0415  (hardly any application needs it)
+
             return pkgutil.resolve_name, (f"{owner.__name__}:{name}",)
         return getattr, (owner, name)
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 import wrapt
 from opentelemetry import metrics, trace
@@ -24,12 +23,13 @@ from otel_llm_routing.instrument import environment, put_off
 from otel_llm_routing.instrument.adapters import SDKS, Sdk
 from otel_llm_routing.instrument.call import Tracker, keeps
 from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.identity import ByIdentity
 from otel_llm_routing.instrument.metrics import Recorder
 from otel_llm_routing.instrument.spans import LLMRoutingSpanProcessor
 from otel_llm_routing.instrument.surface import Cap, SurfaceResolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
 ADAPTERS = "otel_llm_routing.instrument.adapters"
 WAITING = "llm-routing-import"
@@ -38,8 +38,8 @@ WAITING = "llm-routing-import"
 # One of each in a process, whatever number of instrumentors is made: a span processor cannot be taken off a provider,
 # nor an observable instrument off a meter.
 _processor = LLMRoutingSpanProcessor()
-_recorders: dict[int, tuple[Callable[[], Any], Recorder]] = {}
-"""By the identity of the meter provider, with what refers to it: not every provider can be hashed."""
+_recorders: ByIdentity[Recorder] = ByIdentity()
+"""Of each meter provider."""
 _hooked: set[Sdk] = set()
 _active: dict[Sdk, Any] = {}
 _state: dict[str, Any] = {"tracker": None, "disabled": frozenset(), "standing_in": False}
@@ -129,20 +129,11 @@ class LLMRoutingInstrumentor(BaseInstrumentor):  # type: ignore[misc, unused-ign
 
 def _recorder(provider: Any) -> Recorder:
     """Return the recorder that reports to ``provider``: the same one each time."""
-    own = id(provider)
-    known = _recorders.get(own)
-    if known is not None and known[0]() is provider:
-        return known[1]
-    recorder = Recorder(metrics.get_meter(semconv.SCOPE, __version__, provider))
-    _recorders[own] = _reference(provider, own), recorder
+    recorder = _recorders.get(provider)
+    if recorder is None:
+        recorder = Recorder(metrics.get_meter(semconv.SCOPE, __version__, provider))
+        _recorders.set(provider, recorder)
     return recorder
-
-
-def _reference(provider: Any, own: int) -> Callable[[], Any]:
-    try:
-        return ref(provider, lambda _: _recorders.pop(own, None))
-    except TypeError:  # of a class with slots: it is kept, or another could come to have its identity
-        return lambda: provider
 
 
 def _is_being_imported(name: str) -> bool:

@@ -26,11 +26,12 @@ from otel_llm_routing.instrument import served
 from otel_llm_routing.instrument.call import EMBEDDINGS
 from otel_llm_routing.instrument.context import CALL, suppressed
 from otel_llm_routing.instrument.guard import swallowed
+from otel_llm_routing.instrument.identity import ByIdentity
 from otel_llm_routing.model_span import PROVIDER_NAMES, models_of, operation_of
 from otel_llm_routing.models import kind_of, match, provider_name, same_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from opentelemetry.trace import Span
 
@@ -107,8 +108,8 @@ class LLMRoutingSpanProcessor(SpanProcessor):
         """Providers whose SDK an adapter has hooked: their calls are counted there, not from spans."""
         self.adapted_scopes: set[str] = set()
         """Scopes of spans that an SDK opens itself for calls that its adapter counts, if only after they have ended."""
-        self._attached: dict[int, Callable[[], Any]] = {}
-        """The providers that have this processor, by identity: not every provider can be hashed."""
+        self._attached: ByIdentity[bool] = ByIdentity()
+        """The providers that have this processor."""
         self._roots: dict[int, SDKSpan | ref[SDKSpan]] = {}
         """Of each open span its local root; of one that is its own, a reference that does not keep it."""
         self._started: deque[_Started] = deque(maxlen=MAX_CALLS)
@@ -151,11 +152,9 @@ class LLMRoutingSpanProcessor(SpanProcessor):
 
     def attach(self, provider: Any) -> None:
         """Add this processor to ``provider``, once, if it takes span processors. Never raises."""
-        own = id(provider)
-        known = self._attached.get(own)
         try:
-            if (known is None or known() is not provider) and hasattr(provider, "add_span_processor"):
-                self._attached[own] = self._reference(provider, own)
+            if not self._attached.get(provider) and hasattr(provider, "add_span_processor"):
+                self._attached.set(provider, True)
                 provider.add_span_processor(self)
                 self.attached = True
         except Exception:  # noqa: BLE001
@@ -219,12 +218,6 @@ class LLMRoutingSpanProcessor(SpanProcessor):
             _late.set(call)
 
     # The rest ----------------------------------------------------------------------------------------------------
-
-    def _reference(self, provider: Any, own: int) -> Callable[[], Any]:
-        try:
-            return ref(provider, lambda _: self._attached.pop(own, None))
-        except TypeError:  # of a class with slots: it is kept, or another could come to have its identity
-            return lambda: provider
 
     def _root(self, span_id: int) -> SDKSpan | None:
         root = self._roots.get(span_id)
