@@ -31,6 +31,14 @@ async def collected():
         await asyncio.sleep(0.01)
 
 
+async def outcome(sdk):
+    """Return what becomes of a call: what it gave, or raised."""
+    try:
+        return ("result", type(await sdk.create()))
+    except Exception as error:
+        return ("raised", type(error))
+
+
 class Conformance:
     """What the groups below share; the parameter ``mode`` is one of the driver's ``modes``."""
 
@@ -124,16 +132,10 @@ class Calls(Conformance):
     async def test_what_the_application_gets_of_a_broken_answer_is_what_it_gets_without_us(
         self, sdk, telemetry, provider, fault
     ):
-        async def outcome():
-            try:
-                return ("result", type(await sdk.create()))
-            except Exception as error:
-                return ("raised", type(error))
-
         provider.answers(fault=fault)
-        with_us = await outcome()
+        with_us = await outcome(sdk)
         LLMRoutingInstrumentor().uninstrument()
-        assert with_us == await outcome()
+        assert with_us == await outcome(sdk)
         assert telemetry.one()["llm_routing.match"] == "unreported"  # a field of the wrong type never names a model
 
     async def test_nothing_the_application_said_is_recorded(self, sdk, telemetry):

@@ -20,6 +20,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_llm_routing import LLMRoutingInstrumentor
+from otel_llm_routing.instrument import instrumentor
+from otel_llm_routing.instrument.adapters.adapter import Adapter
 
 os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans have a test module of their own
 os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
@@ -63,6 +65,11 @@ class Telemetry:
     def counted(self):
         """Every request that was counted, as its attributes, one entry a request."""
         return [attributes for attributes, point in self.points("llm_routing.requests") for _ in range(point.value)]
+
+    def surface(self):
+        """The surface of the only request counted, and what named it."""
+        [counted] = self.counted()
+        return counted["llm_routing.surface"], self.span().attributes["llm_routing.surface.source"]
 
     def one(self):
         """The attributes of the only request counted, beside the only span, which agree."""
@@ -124,6 +131,15 @@ def the_sdks_are_not_searched_for_garbage(request):
     if _modules[request.module] <= 2:
         gc.collect()  # what the test before has left must not be kept for ever
         gc.freeze()
+
+
+@pytest.fixture
+def adapter(telemetry):
+    """The adapter of an SDK of a test's own."""
+    adapter = Adapter("acme", "acme")
+    adapter._tracker = instrumentor._state["tracker"]
+    yield adapter
+    adapter.uninstrument()
 
 
 @pytest.fixture

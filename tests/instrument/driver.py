@@ -7,7 +7,14 @@ import inspect
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
+from otel_llm_routing.instrument.call import CallRequest
+
 MESSAGES = [{"role": "user", "content": "hello"}]  # five characters
+
+
+def begin(client, args, kwargs):
+    """Begin a call of an SDK of a test's own, which the fixture ``adapter`` hooks."""
+    return CallRequest("chat", "acme", "m", lambda call, answer: None)
 
 
 class Driver:

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import pytest
 import wrapt
-
-from otel_llm_routing.instrument import instrumentor
-from otel_llm_routing.instrument.adapters.adapter import Adapter
-from otel_llm_routing.instrument.call import CallRequest
+from driver import begin
 
 
 class Client:
     async def send(self):
         return "answer"
-
-
-def begin(client, args, kwargs):
-    return CallRequest("chat", "acme", "m", lambda call, answer: None)
-
-
-@pytest.fixture
-def adapter(telemetry):
-    adapter = Adapter("acme", "acme")
-    adapter._tracker = instrumentor._state["tracker"]
-    yield adapter
-    adapter.uninstrument()
 
 
 async def test_somebodys_wrapper_that_raises_before_there_is_a_coroutine_ends_the_call(telemetry, adapter, monkeypatch):

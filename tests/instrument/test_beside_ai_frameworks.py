@@ -8,15 +8,10 @@ call has a span of its own beside it, and theirs is not counted.
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import beside
 import pytest
 
-HERE = Path(__file__).parent
 LANGCHAIN = (
     "langchain",
     "langchain-chain",
@@ -67,18 +62,7 @@ def need(name):
 def test_one_call_is_one_count_and_ours_is_on_one_model_span(name, order):
     need(name)
     peer, calls, theirs_is_the_calls = PEERS[name]
-    path = os.pathsep.join([str(HERE), str(HERE.parent.parent / "examples")])
-    done = subprocess.run(
-        [sys.executable, HERE / "beside_framework.py", peer, order, *calls],
-        env={**os.environ, "PYTHONPATH": path, "ANTHROPIC_OPEN_TELEMETRY": "false"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "detach" not in done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
+    results = beside.run("beside_framework.py", peer, order, *calls, timeout=100)
     assert len(results) == 4 * len(calls)
     for label, result in results.items():
         requested, served = result["expected"]

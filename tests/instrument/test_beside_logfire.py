@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+import beside
 import pytest
-
-HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("order", ["theirs first", "ours first"])
 def test_a_call_is_counted_once_and_its_attributes_are_on_logfires_span(order):
     pytest.importorskip("logfire", reason="logfire is not in this environment; the nox session 'logfire' has it")
-    path = os.pathsep.join([str(HERE), str(HERE.parent.parent / "examples")])
-    done = subprocess.run(
-        [sys.executable, HERE / "beside_logfire.py", order],
-        env={**os.environ, "PYTHONPATH": path, "ANTHROPIC_OPEN_TELEMETRY": "false"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "detach" not in done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
+    results = beside.run("beside_logfire.py", order)
     assert len(results) == 12
     for label, result in results.items():
         requested, served = result["expected"]

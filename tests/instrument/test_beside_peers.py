@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import beside
 import pytest
 
-HERE = Path(__file__).parent
 PEERS = {
     "genai-openai": ("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor", "openai"),
     "genai-anthropic": ("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor", "anthropic"),
@@ -32,18 +27,7 @@ def test_one_call_is_one_span_and_one_count(name, order):
         found = None
     if found is None:
         pytest.skip(f"{name} is not installed in this environment; the nox session 'peers' has it")
-    path = os.pathsep.join([str(HERE), str(HERE.parent.parent / "examples")])
-    done = subprocess.run(
-        [sys.executable, HERE / "beside_peer.py", module, cls, package, order],
-        env={**os.environ, "PYTHONPATH": path, "ANTHROPIC_OPEN_TELEMETRY": "false"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "detach" not in done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
+    results = beside.run("beside_peer.py", module, cls, package, order)
     assert len(results) in (4, 8)
     for label, result in results.items():
         requested, served = result["expected"]

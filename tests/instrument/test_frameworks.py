@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from opentelemetry.trace import SpanKind, use_span
 from sdk_drivers import OpenAIChat
 
 from otel_llm_routing import LLMRoutingInstrumentor
@@ -19,12 +20,6 @@ def call(telemetry, provider):
     return lambda: driver.client.chat.completions.create(**driver.arguments()).model
 
 
-def surface_of(telemetry):
-    [counted] = telemetry.counted()
-    source = telemetry.span().attributes["llm_routing.surface.source"]
-    return counted["llm_routing.surface"], source
-
-
 def test_fastapi(telemetry, call):
     need("fastapi", "opentelemetry.instrumentation.fastapi")
     from fastapi import FastAPI
@@ -35,7 +30,7 @@ def test_fastapi(telemetry, call):
     app.get("/complete/{user}")(lambda user: call())
     FastAPIInstrumentor.instrument_app(app, tracer_provider=telemetry.tracer_provider)
     assert TestClient(app).get("/complete/17").status_code == 200
-    assert surface_of(telemetry) == ("/complete/{user}", "route")
+    assert telemetry.surface() == ("/complete/{user}", "route")
 
 
 def test_flask(telemetry, call):
@@ -47,7 +42,7 @@ def test_flask(telemetry, call):
     app.add_url_rule("/complete/<user>", "complete", lambda user: call())
     FlaskInstrumentor().instrument_app(app, tracer_provider=telemetry.tracer_provider)
     assert app.test_client().get("/complete/17").status_code == 200
-    assert surface_of(telemetry) == ("/complete/<user>", "route")
+    assert telemetry.surface() == ("/complete/<user>", "route")
 
 
 def test_django(telemetry, call):
@@ -67,7 +62,7 @@ def test_django(telemetry, call):
         assert Client().get("/complete/17").status_code == 200
     finally:
         DjangoInstrumentor().uninstrument()
-    assert surface_of(telemetry) == ("complete/<user>", "route")
+    assert telemetry.surface() == ("complete/<user>", "route")
 
 
 def test_celery_with_a_rule(telemetry, call, monkeypatch):
@@ -90,4 +85,51 @@ def test_celery_with_a_rule(telemetry, call, monkeypatch):
         send_digest.delay().get()
     finally:
         CeleryInstrumentor().uninstrument()
-    assert surface_of(telemetry) == ("digest", "rule")
+    assert telemetry.surface() == ("digest", "rule")
+
+
+def test_a_background_task_of_fastapi(telemetry, call):
+    need("fastapi", "opentelemetry.instrumentation.fastapi")
+    from fastapi import BackgroundTasks, FastAPI
+    from fastapi.testclient import TestClient
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    app = FastAPI()
+
+    def complete(user, tasks):
+        tasks.add_task(call)
+
+    complete.__annotations__ = {"user": str, "tasks": BackgroundTasks}  # as text they could not be resolved here
+    app.get("/complete/{user}")(complete)
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=telemetry.tracer_provider)
+    try:
+        assert TestClient(app).get("/complete/17").status_code == 200
+    finally:
+        FastAPIInstrumentor.uninstrument_app(app)
+    assert telemetry.surface() == ("/complete/{user}", "route")
+
+
+def test_a_span_that_begins_once_its_request_has_ended(telemetry, call):
+    tracer = telemetry.tracer_provider.get_tracer("a framework")
+    request = tracer.start_span("GET /complete", kind=SpanKind.SERVER, attributes={"http.route": "/complete"})
+    with use_span(request):
+        request.end()
+        with tracer.start_as_current_span("task"), tracer.start_as_current_span("part of it"):
+            call()
+    assert telemetry.surface() == ("/complete", "route")
+
+
+@pytest.mark.parametrize("attribute", ["faas.invocation_id", "faas.execution"])
+def test_a_function_of_aws_lambda_is_named_by_its_span(telemetry, call, attribute):
+    tracer = telemetry.tracer_provider.get_tracer("opentelemetry.instrumentation.aws_lambda")
+    with tracer.start_as_current_span("assistant", kind=SpanKind.SERVER, attributes={attribute: "8476a536"}):
+        call()
+    assert telemetry.surface() == ("assistant", "route")
+
+
+def test_the_route_of_an_api_gateway_comes_before_the_functions_name(telemetry, call):
+    tracer = telemetry.tracer_provider.get_tracer("opentelemetry.instrumentation.aws_lambda")
+    attributes = {"faas.invocation_id": "8476a536", "http.route": "/complete"}
+    with tracer.start_as_current_span("assistant", kind=SpanKind.SERVER, attributes=attributes):
+        call()
+    assert telemetry.surface() == ("/complete", "route")

@@ -15,11 +15,9 @@ from types import MethodType
 from typing import Any
 
 import pytest
+from driver import begin
 
-from otel_llm_routing.instrument import instrumentor
 from otel_llm_routing.instrument.adapters import SDKS
-from otel_llm_routing.instrument.adapters.adapter import Adapter
-from otel_llm_routing.instrument.call import CallRequest
 from otel_llm_routing.instrument.hook import Hook
 
 HERE = sys.modules[__name__]
@@ -67,19 +65,12 @@ class Derived(Client):
 METHODS = ("chat", "achat", "stream", "astream", "embed", "rank")
 
 
-def begin(client, args, kwargs):
-    return CallRequest("chat", "acme", "m", lambda call, answer: None)
-
-
 @pytest.fixture
-def adapter(telemetry):
-    adapter = Adapter("acme", "acme")
-    adapter._tracker = instrumentor._state["tracker"]
+def adapter(adapter):
     for name in METHODS:
         assert adapter.surround(Client, name, begin)
     assert adapter.surround(HERE, "ask", begin)
-    yield adapter
-    adapter.uninstrument()
+    return adapter
 
 
 async def answer(method, text="hi"):

@@ -11,7 +11,7 @@ import pickle
 import time
 
 import pytest
-from conformance import CallHeader, Calls, Retries, Streams, collected
+from conformance import CallHeader, Calls, Retries, Streams, collected, outcome
 from driver import MESSAGES, Driver, entered, settled
 from fake_provider import FakeProvider
 
@@ -297,16 +297,10 @@ class TestRouterMessages(Calls, Streams):
     async def test_what_the_application_gets_of_a_broken_answer_is_what_it_gets_without_us(
         self, sdk, telemetry, provider, fault
     ):
-        async def outcome():
-            try:
-                return ("result", type(await sdk.create()))
-            except Exception as error:
-                return ("raised", type(error))
-
         provider.answers(fault=fault)
-        with_us = await outcome()
+        with_us = await outcome(sdk)
         LLMRoutingInstrumentor().uninstrument()
-        assert with_us == await outcome()
+        assert with_us == await outcome(sdk)
         assert telemetry.one().get("gen_ai.response.model") == (sdk.unnamed if with_us[0] == "result" else None)
 
 

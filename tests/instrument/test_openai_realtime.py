@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from conformance import Calls
+from conformance import Calls, outcome
 from driver import Driver, entered, settled
 from opentelemetry.trace import StatusCode
 
-from otel_llm_routing import surface
+from otel_llm_routing import LLMRoutingInstrumentor, surface
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("websockets", reason="openai[realtime] is not installed; make compat has it")
@@ -146,18 +146,10 @@ class TestRealtime(Calls):
 
     @pytest.mark.parametrize("fault", ["malformed", "wrong_types"])
     async def test_a_broken_event_reaches_the_application_as_it_is(self, sdk, telemetry, provider, fault):
-        async def outcome():
-            try:
-                return ("result", type(await sdk.create()))
-            except Exception as error:
-                return ("raised", type(error))
-
         provider.answers(fault=fault)
-        with_us = await outcome()
-        from otel_llm_routing import LLMRoutingInstrumentor
-
+        with_us = await outcome(sdk)
         LLMRoutingInstrumentor().uninstrument()
-        assert with_us == await outcome()
+        assert with_us == await outcome(sdk)
         assert [c["llm_routing.match"] for c in telemetry.counted()] == ["unreported"] * (fault == "wrong_types")
 
     async def test_a_session_that_repeats_the_alias_confirms_nothing_more(self, sdk, telemetry, provider):

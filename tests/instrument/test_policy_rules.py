@@ -97,11 +97,6 @@ def call(telemetry, provider, monkeypatch, written):
     return lambda: driver.client.chat.completions.create(**driver.arguments()).model
 
 
-def surface_of(telemetry):
-    [counted] = telemetry.counted()
-    return counted["llm_routing.surface"], telemetry.span().attributes["llm_routing.surface.source"]
-
-
 def test_a_fastapi_route(telemetry, call):
     pytest.importorskip("fastapi")
     instrumentation = pytest.importorskip("opentelemetry.instrumentation.fastapi")
@@ -112,7 +107,7 @@ def test_a_fastapi_route(telemetry, call):
     app.get("/api/complete/{user}")(lambda user: call())
     instrumentation.FastAPIInstrumentor.instrument_app(app, tracer_provider=telemetry.tracer_provider)
     assert TestClient(app).get("/api/complete/17").status_code == 200
-    assert surface_of(telemetry) == ("autocomplete", "rule")
+    assert telemetry.surface() == ("autocomplete", "rule")
 
 
 def test_a_flask_route(telemetry, call):
@@ -124,7 +119,7 @@ def test_a_flask_route(telemetry, call):
     app.add_url_rule("/api/drafts/<user>", "drafts", lambda user: call())
     instrumentation.FlaskInstrumentor().instrument_app(app, tracer_provider=telemetry.tracer_provider)
     assert app.test_client().get("/api/drafts/17").status_code == 200
-    assert surface_of(telemetry) == ("everything-else", "rule")
+    assert telemetry.surface() == ("everything-else", "rule")
 
 
 def test_a_route_that_no_rule_knows(telemetry, call):
@@ -132,7 +127,7 @@ def test_a_route_that_no_rule_knows(telemetry, call):
     root = tracer.start_span("GET /other", kind=SpanKind.SERVER, attributes={"http.route": "/other"})
     with use_span(root, end_on_exit=True):
         call()
-    assert surface_of(telemetry) == ("/other", "route")
+    assert telemetry.surface() == ("/other", "route")
 
 
 def test_a_broken_file_leaves_the_application_and_its_telemetry_alone(
