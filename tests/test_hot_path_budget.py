@@ -28,7 +28,7 @@ def run(module, *arguments):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(400)
 def test_a_call_takes_no_more_instructions_than_agreed():
     if why := instructions.impossible():
         pytest.skip(why)
@@ -38,10 +38,6 @@ def test_a_call_takes_no_more_instructions_than_agreed():
     counted = instructions.count()
     assert budget.keys() < counted.keys()
     assert min(counted.values()) > 0
-    if instructions.over(counted, budget):
-        # In one process of dozens an SDK takes 2 % more in all its calls, which looks like ours; hardly in two.
-        again = instructions.count()
-        counted = {name: min(number, again[name]) for name, number in counted.items()}
     assert instructions.over(counted, budget) == [], instructions.BUDGET.read_text("utf-8")
 
 
@@ -52,6 +48,12 @@ def test_a_count_beyond_the_margin_is_told_by_name():
         "chat: 760,000 instructions, 27% beyond the budget of 600,000",
         "chunk: 3,600 instructions, 20% beyond the budget of 3,000",
     ]
+
+
+def test_a_measuring_process_has_no_switch_of_whoever_starts_it(monkeypatch):
+    for name in ("ANTHROPIC_OPEN_TELEMETRY", "OTEL_SDK_DISABLED", "LOGFIRE_SEND_TO_LOGFIRE", "PYTHONMALLOC"):
+        monkeypatch.setenv(name, "false")
+    assert "false" not in measure.environment().values()
 
 
 def test_switching_on_imports_no_sdk():

@@ -66,8 +66,12 @@ class Worker:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of a measuring process: it finds the benchmarks, and none switches anything on or off."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
+    """Return the variables of a measuring process: it finds the benchmarks, and none switches anything on or off.
+
+    Only what any program needs is handed on: SDKs and contenders look for variables by names of their own.
+    """
+    needed = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+    kept = {name: os.environ[name] for name in needed if name in os.environ}
     return {**kept, "PYTHONPATH": str(BENCHMARKS), "PYTHONUNBUFFERED": "1"}
 
 

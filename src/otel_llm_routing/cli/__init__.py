@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 
@@ -23,4 +24,13 @@ def main() -> None:
         app()
     except OSError as error:  # what is printed to may be full
         sys.stderr.write(f"otel-llm-routing: {error}; nothing more was written\n")
+        _give_up_what_cannot_be_written()
         raise SystemExit(2) from None
+
+
+def _give_up_what_cannot_be_written() -> None:
+    """Keep the interpreter from trying it again at its end, which would have an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
