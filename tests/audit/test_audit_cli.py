@@ -238,6 +238,20 @@ def test_a_baseline_that_is_none_is_refused(audited, text, problem):
     assert problem in said.err
 
 
+def test_a_pipe_gets_every_sentence_on_a_line(audited):
+    said = audited.audit()
+    assert "which moves; customers see what it serves on autocomplete (no commitment and no pin_when)" in said.out
+    audited.audit("-o", "found.txt")
+    assert (audited.path / "found.txt").read_text("utf-8") == audited.audit().out
+
+
+@pytest.mark.parametrize("option", [("-o", "."), ("--update-baseline", "--baseline", ".")])
+def test_what_cannot_be_written_is_said_before_the_files_are_read(audited, option):
+    said = audited.audit("--policy", "policy.yaml", *option)
+    assert (said.code, said.out) == (2, "")
+    assert "cannot be written" in said.err
+
+
 def test_an_update_without_a_file_is_refused(tree):
     assert "--update-baseline writes to the file that --baseline names" in tree.audit("--update-baseline").err
 
@@ -274,7 +288,8 @@ def test_the_page_tells_every_rule_with_its_level():
     assert told == [[name, rule.level] for name, rule in RULES.items()]
 
 
-def test_the_example_of_the_page_prints_what_the_page_shows(tree):
+def test_the_example_of_the_page_prints_what_the_page_shows(tree, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     files = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
     for name, text in files.items():
         tree.write(name, text)

@@ -24,6 +24,7 @@ from opentelemetry.sdk.metrics import ExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from outcomes import Observed
 from sdk_drivers import OpenAIChat
+from stack.ports import free_port
 
 from otel_llm_routing.instrument import put_off
 from otel_llm_routing.instrument.metrics import BATCH
@@ -286,9 +287,7 @@ def _importable(module, name):
 
 def test_every_worker_of_a_preloading_gunicorn_counts_its_own(provider):
     pytest.importorskip("gunicorn", reason="gunicorn is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "3", "-b", f"127.0.0.1:{port}", "gunicorn_app:app"]
     server = subprocess.Popen(
         [*command, "--no-control-socket", "--log-level", "warning"],

@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 from driver import MESSAGES, settled
 from fake_provider import FakeProvider
+from stack.ports import free_port
 
 from otel_llm_routing import models
 
@@ -141,12 +141,6 @@ def seen_inside(proxy, directory):
         return span
 
     return seen
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def wait_for(process, port, log):

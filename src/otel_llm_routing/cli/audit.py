@@ -6,18 +6,17 @@ import dataclasses
 import json
 import time
 from datetime import datetime, timezone
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from otel_llm_routing.analyze.sources import SOURCE, SourceError, open_source
 from otel_llm_routing.cli.failure import fail, note
-from otel_llm_routing.cli.files import replace
+from otel_llm_routing.cli.files import refuse, replace
 from otel_llm_routing.cli.options import POLICY, LifetimesFile, PolicyFile, known_lifetimes, named
 from otel_llm_routing.cli.progress import progress
+from otel_llm_routing.cli.terminal import console, page
 
 if TYPE_CHECKING:
     from otel_llm_routing.analyze.audit.audit import Audit
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from otel_llm_routing.analyze.audit.telemetry import Telemetry
 
 DAY = 86_400
-PAGE_WIDTH = 120
-"""Columns of the text in a file."""
 Format = Literal["text", "json", "sarif", "github"]
 
 
@@ -78,6 +75,8 @@ def audit(
     for path in paths:
         if not path.exists():
             fail(f"{path}: no such file or folder; name one that is there")
+    refuse(output)
+    refuse(baseline if update_baseline else None)
     whole = any(path.is_dir() for path in paths)
     by = dataclasses.replace(_evidence(policy, source, days, lifetimes, soon), whole=whole)
     known = _known(baseline, update_baseline)
@@ -164,7 +163,7 @@ def _write(made: Audit, as_format: Format, output: Path | None, all_: bool) -> N
     if as_format == "text" and output is None:
         from otel_llm_routing.analyze.audit.terminal import as_text  # noqa: PLC0415
 
-        Console(highlight=False).print(as_text(made, all_=all_))
+        console().print(as_text(made, all_=all_))
         return
     text = _text(made, as_format, all_)
     if output is None:
@@ -188,9 +187,9 @@ def _text(made: Audit, as_format: Format, all_: bool) -> str:
         return "".join(f"{command}\n" for command in as_commands(made))
     from otel_llm_routing.analyze.audit.terminal import as_text  # noqa: PLC0415
 
-    console = Console(file=StringIO(), width=PAGE_WIDTH, highlight=False, force_terminal=False)
-    with console.capture() as captured:
-        console.print(as_text(made, all_=all_))
+    written = page()
+    with written.capture() as captured:
+        written.print(as_text(made, all_=all_))
     return captured.get()
 
 

@@ -34,7 +34,7 @@ COLUMNS = ("surface", "size_above", "size_up_to", "share", "cases", "weight")
 @app.command()
 def plan(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    cases: Annotated[int, typer.Option("--cases", "-n", help="How many cases the eval has.")],
+    cases: Annotated[int, typer.Option("--cases", "-n", min=1, help="How many cases the eval has.")],
     minimum: Annotated[int, typer.Option(min=0, help="Cases that every cell with --least of the requests gets.")] = 0,
     least: Annotated[
         float, typer.Option(min=0, max=1, help="The share of requests from which on a cell gets --minimum.")
