@@ -18,6 +18,9 @@ nox.options.error_on_missing_interpreters = False  # a Python that is not here i
 
 TOOLS = ("httpx>=0.27,<1", "pytest>=8.3", "pytest-asyncio>=0.25", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
 QUIET = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "loadfile")
+SPREAD = (*QUIET[:-1], "worksteal")
+"""For few modules: their tests are shared out too, though a worker has to set up what a module's tests share."""
+FEW = 5
 SDKS = json.loads(Path("tests/instrument/supported.json").read_text("utf-8"))["sdks"]
 TOGETHER = "one-environment"  # "together" is an SDK
 ALONE = [TOGETHER, *(name for name, entry in SDKS.items() if entry.get("alone"))]
@@ -42,7 +45,7 @@ if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:  # else its shim
 def conformance(session: nox.Session, *requirements: str, tests: str = "tests/instrument") -> None:
     """Install this project with ``requirements``, and what reads the policy file, and run its instrumentation tests."""
     session.install("-e", ".[policy]", *TOOLS, *requirements, env=PRERELEASES)
-    session.run("pytest", *QUIET, tests, *session.posargs)
+    session.run("pytest", *(SPREAD if tests.endswith(".py") else QUIET), tests, *session.posargs)
 
 
 def compatible(session: nox.Session, requirements: list[str], tests: list[str], name: str) -> None:
@@ -50,7 +53,8 @@ def compatible(session: nox.Session, requirements: list[str], tests: list[str], 
     modules = [f"tests/instrument/{test}" for test in tests]
     session.install("-e", ".[policy]", *TOOLS, *requirements)
     found = (FOUND / f"{name}.json").resolve()
-    session.run("pytest", *QUIET, *modules, "--compatibility", str(found), *session.posargs)
+    how = SPREAD if len(modules) <= FEW else QUIET
+    session.run("pytest", *how, *modules, "--compatibility", str(found), *session.posargs)
 
 
 @nox.session
@@ -101,7 +105,7 @@ def peers(session: nox.Session) -> None:
         "openinference-instrumentation-anthropic",
         tests="tests/instrument/test_beside_peers.py",
     )
-    session.run("pytest", *QUIET, "tests/collector/test_same_counts.py", "-k", "another_instrumentation")
+    session.run("pytest", *SPREAD, "tests/collector/test_same_counts.py", "-k", "another_instrumentation")
 
 
 @nox.session
