@@ -45,7 +45,7 @@ tools: ## build Prometheus, Alertmanager and VictoriaMetrics, which tests run, w
 	@if command -v go >/dev/null; then tools/build.sh; else \
 	  echo "make: Go is not installed; the tests that run Prometheus, Alertmanager and VictoriaMetrics are skipped" >&2; fi
 
-bench: $(STAMP) ## measure what instrumenting costs, beside the others, into docs/performance.md (15 min; ARGS=--quick)
+bench: $(STAMP) ## measure what instrumenting costs, beside the others, into docs/performance.md (20 min; ARGS=--counts: only instructions, 5 min)
 	@PYTHONPATH=benchmarks $(BIN)/python -m overhead --write docs/performance.md $(ARGS)
 
 backend: $(STAMP) tools ## measure the embedded backend beside the Collector, and the reports, into docs/performance.md (15 min)

@@ -88,6 +88,17 @@ def test_what_was_not_measured_is_named_and_the_rest_written(tmp_path):
     assert re.sub(places, "", written) == re.sub(places, "", PAGE.read_text("utf-8"))
 
 
+def test_what_was_counted_of_each_is_compared_with_the_least_of_the_others():
+    added = {"ours": {"chat": 500.0}, "openlit": {"chat": 2_000.0}, "genai": {"chat": 1_000.0}}
+    counts = tables.Counts(added=added, failed={"logfire": "it does not install"})
+    compared = tables.counted(counts)["compared"]
+    assert compared.splitlines()[-2:] == [
+        "| otel-llm-routing, of the least of the other libraries | 50% |",
+        "Not measured: Logfire: it does not install.",
+    ]
+    assert "| OpenLIT | 2,000 |" in compared
+
+
 def test_a_page_without_a_place_for_a_table_is_left_alone(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# No markers\n", "utf-8")

@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"in each of {PROCESSES} generations of processes")
     parser.add_argument("--peers", default=names, help=f"which to measure beside this project ({names})")
     parser.add_argument("--keep", action="store_true", help="do not bring the environments up to date")
+    parser.add_argument(
+        "--counts", action="store_true", help="count instructions only, which a busy machine does not change"
+    )
     parser.add_argument("--write", type=Path, help="the page whose tables are replaced")
     options = parser.parse_args()
     console, errors = Console(), Console(stderr=True)
@@ -43,8 +46,8 @@ def main() -> int:
         errors.print(f"{options.write}: {lacking}", markup=False)
         return 2
     asked = {name.strip() for name in options.peers.split(",")}
-    measured = _measure([peer for peer in PEERS if peer.key in asked], options, errors)
-    found = tables.tables(measured)
+    peers = [peer for peer in PEERS if peer.key in asked]
+    found = _count(peers, options, errors) if options.counts else _measure(peers, options, errors)
     for name, text in found.items():
         console.print(Markdown(f"**{name}**\n\n{text}"))
     if options.write is not None:
@@ -52,15 +55,15 @@ def main() -> int:
     return 0
 
 
-def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> tables.Measured:
+def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> dict[str, str]:
+    """Return every table of the page."""
     full = (options.rounds, PROCESSES, STARTS, CALLS, STREAMS)
     rounds, processes, starts, calls, streams = QUICK if options.quick else full
     command = f"make bench{' ARGS=--quick' if options.quick else ''}"
     measured = tables.Measured(machine=machine(), command=command, rounds=rounds * processes)
     measured.soak_calls, measured.soak_streams = calls, streams
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors) as progress:
-        task = progress.add_task("", total=(1 + len(peers)) * (rounds * processes + 1) + 2)
+    with _progress(errors) as progress:
+        task = progress.add_task("", total=(1 + len(peers)) * (rounds * processes + 1) + 1)
 
         def step(what: str) -> Callable[[], None]:
             progress.update(task, description=what)
@@ -88,14 +91,37 @@ def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> 
             for key in ("bare", OURS.key):
                 measured.grown[key] = _run(own, "overhead.soak", key, str(calls), str(streams))
         tick()
-        tick = step("instructions")
-        why = instructions.impossible()
-        if why:
-            measured.failed["instructions"] = why
-        else:
-            measured.instructions = instructions.count()
-        tick()
-    return measured
+    options.keep = True  # they are up to date now
+    return tables.tables(measured) | _count(peers, options, errors)
+
+
+def _count(peers: list[Any], options: argparse.Namespace, errors: Console) -> dict[str, str]:
+    """Return the tables of instructions."""
+    if why := instructions.impossible():
+        return dict.fromkeys(tables.COUNTED, f"Not counted: {why}.")
+    counts = tables.Counts()
+    with _progress(errors) as progress:
+        task = progress.add_task("instructions", total=3 + len(peers))
+        counts.own = instructions.count()
+        progress.advance(task)
+        for contender in (FLOOR, OURS, *peers):
+            progress.update(task, description=f"instructions of {contender.name}")
+            try:
+                environment = environments.make(OURS if contender is FLOOR else contender, fresh=not options.keep)
+                counts.versions[contender.key] = environment.installed
+                counts.added[contender.key] = instructions.compare(environment.python, contender.key)
+            except environments.UnusableError as error:
+                counts.failed[contender.key] = str(error)
+            except subprocess.CalledProcessError as error:
+                said = (error.stderr or "").strip().splitlines()
+                counts.failed[contender.key] = said[-1] if said else str(error)
+            progress.advance(task)
+    return tables.counted(counts)
+
+
+def _progress(errors: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=errors)
 
 
 def _starts(environment: Environment, key: str, times: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def main() -> None:
     def count(name: str, *which: str) -> None:
         for workload in which:
             found[workload](WARM[workload])
-            with _counted(callgrind, f"{name} {workload}"):
+            with counted(callgrind, f"{name} {workload}"):
                 found[workload](CALLS[workload])
 
     count("bare no-op", "chat")
@@ -43,13 +43,13 @@ def main() -> None:
         _drain(observe(parsed))
         items = observe(parsed)
         next(items)  # what is done once for a stream
-        with _counted(callgrind, f"{name} exporting chunks"):
+        with counted(callgrind, f"{name} exporting chunks"):
             _drain(items)
     LLMRoutingInstrumentor().uninstrument()
     count("bare exporting", "chat", "messages")
     hand_over = _handing_over(found["chat"])
     hand_over(WARM["chat"])
-    with _counted(callgrind, "sdk exporting handed"):
+    with counted(callgrind, "sdk exporting handed"):
         hand_over(CALLS["handed"])
     instrumentations.floor()
     count("floor exporting", "chat", "messages")
@@ -118,7 +118,8 @@ def _drain(items: Iterator[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _counted(callgrind: Callgrind, name: str) -> Iterator[None]:
+def counted(callgrind: Callgrind, name: str) -> Iterator[None]:
+    """Count what is done in here, and write it down under ``name``."""
     gc.collect()
     gc.disable()
     callgrind.start()

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from overhead import compared
 from overhead.callgrind import MACHINES
 from overhead.counted import CALLS
 from overhead.environments import SHOWN
@@ -44,12 +45,32 @@ def impossible() -> str:
 
 def count() -> dict[str, float]:
     """Return the instructions that instrumenting adds to a call, or to a chunk of a stream, by what is counted."""
+    found = _run(Path(sys.executable), CALLS, "overhead.counted")
+    return {
+        "no-op chat": found["ours no-op chat"] - found["bare no-op chat"],
+        "chat": found["ours exporting chat"] - found["bare exporting chat"],
+        "messages": found["ours exporting messages"] - found["bare exporting messages"],
+        "chunk": found["ours exporting chunks"] - found["bare exporting chunks"],
+        "sdk chat": found["sdk exporting handed"],
+        "floor chat": found["floor exporting chat"] - found["bare exporting chat"],
+        "floor messages": found["floor exporting messages"] - found["bare exporting messages"],
+    }
+
+
+def compare(python: Path, contender: str) -> dict[str, float]:
+    """Return the instructions that ``contender`` adds to a call, in the environment of ``python``, by workload."""
+    found = _run(python, compared.CALLS, "overhead.compared", contender)
+    return {workload: found[f"{contender} {workload}"] - found[f"bare {workload}"] for workload in compared.CALLS}
+
+
+def _run(python: Path, calls: dict[str, int], *module: str) -> dict[str, float]:
+    """Return what each counted workload takes for one of its ``calls``. Raises ``CalledProcessError``."""
     with tempfile.TemporaryDirectory(prefix="instructions-") as name:
         subprocess.run(
             [
                 *("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no"),
                 f"--callgrind-out-file={name}/out",
-                *(sys.executable, "-m", "overhead.counted"),
+                *(python, "-m", *module),
             ],
             env={**environment(), "PYTHONHASHSEED": "0"},
             check=True,
@@ -61,16 +82,8 @@ def count() -> dict[str, float]:
     for dump in dumps:
         said, total = _NAME.search(dump), _TOTAL.search(dump)
         if said is not None and total is not None:
-            found[said[1]] = int(total[1]) / CALLS[said[1].rpartition(" ")[2]]
-    return {
-        "no-op chat": found["ours no-op chat"] - found["bare no-op chat"],
-        "chat": found["ours exporting chat"] - found["bare exporting chat"],
-        "messages": found["ours exporting messages"] - found["bare exporting messages"],
-        "chunk": found["ours exporting chunks"] - found["bare exporting chunks"],
-        "sdk chat": found["sdk exporting handed"],
-        "floor chat": found["floor exporting chat"] - found["bare exporting chat"],
-        "floor messages": found["floor exporting messages"] - found["bare exporting messages"],
-    }
+            found[said[1]] = int(total[1]) / calls[said[1].rpartition(" ")[2]]
+    return found
 
 
 def budget() -> dict[str, int] | None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from overhead.environments import Installed
     from overhead.measure import Added
 
-PLACES = Places("measured", ("by", "added", "quiet", "start", "size", "memory", "instructions", "failed"))
+COUNTED = ("counted", "compared")
+"""Places of what is counted under valgrind."""
+PLACES = Places("measured", ("by", "added", "quiet", "start", "size", "memory", "failed", *COUNTED))
 MEBIBYTE = 1 << 20
 
 
@@ -36,13 +38,24 @@ class Measured:
     grown: dict[str, dict[str, int]] = field(default_factory=dict)
     soak_calls: int = 0
     soak_streams: int = 0
-    instructions: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    """Why a contender, or a measurement, is not there."""
+    """Why a contender is not there."""
+
+
+@dataclass
+class Counts:
+    """Every instruction that was counted."""
+
+    own: dict[str, float] = field(default_factory=dict)
+    """What this project adds, by what is counted."""
+    added: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By contender and workload."""
+    versions: dict[str, dict[str, Installed]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def tables(measured: Measured) -> dict[str, str]:
-    """Return the text of every place of the page."""
+    """Return the text of every place of the page, but for what is counted."""
     return {
         "by": _by(measured),
         "added": _added(measured),
@@ -50,9 +63,13 @@ def tables(measured: Measured) -> dict[str, str]:
         "start": _start(measured),
         "size": _size(measured),
         "memory": _memory(measured),
-        "instructions": _instructions(measured),
-        "failed": _failed(measured),
+        "failed": _failed(measured.failed),
     }
+
+
+def counted(counts: Counts) -> dict[str, str]:
+    """Return the text of the places of what is counted."""
+    return {"counted": _own(counts.own), "compared": _compared(counts)}
 
 
 def _by(measured: Measured) -> str:
@@ -69,7 +86,7 @@ def _added(measured: Measured) -> str:
         cells = [_cell(measured, contender.key, "exporting", w) for w in ("chat", "async", "responses", "messages")]
         if any(cells):
             stream = _cell(measured, contender.key, "exporting", "stream")
-            rows.append((_name(measured, contender.key), *cells, stream, _per_chunk(measured, contender.key)))
+            rows.append((_name(measured.versions, contender.key), *cells, stream, _per_chunk(measured, contender.key)))
     bare = next((key for key in measured.added if key[1] == "exporting"), None)
     if bare is not None:
         taken = [
@@ -95,7 +112,7 @@ def _quiet(measured: Measured) -> str:
             for workload in ("chat", "messages")
         ]
         if any(cells):
-            rows.append((_name(measured, contender.key), *cells))
+            rows.append((_name(measured.versions, contender.key), *cells))
     return table(head, rows)
 
 
@@ -108,7 +125,7 @@ def _start(measured: Measured) -> str:
             after, before = found["sdks"], found["nothing"]
             rows.append(
                 (
-                    _name(measured, contender.key),
+                    _name(measured.versions, contender.key),
                     f"{after['seconds'] * 1e3:.0f}",
                     f"{before['seconds'] * 1e3:.0f}",
                     f"{after['bytes'] / MEBIBYTE:.1f}",
@@ -120,7 +137,8 @@ def _start(measured: Measured) -> str:
 
 def _size(measured: Measured) -> str:
     rows = [
-        (_name(measured, key), str(number), f"{size / MEBIBYTE:.1f}") for key, (number, size) in measured.sizes.items()
+        (_name(measured.versions, key), str(number), f"{size / MEBIBYTE:.1f}")
+        for key, (number, size) in measured.sizes.items()
     ]
     return table(("added to the SDKs and `opentelemetry-sdk`", "distributions", "MiB"), rows)
 
@@ -135,21 +153,33 @@ def _memory(measured: Measured) -> str:
     return table(head, rows)
 
 
-def _instructions(measured: Measured) -> str:
-    counted = measured.instructions
-    if not counted:
-        return measured.failed.get("instructions", "not counted")
+def _own(own: dict[str, float]) -> str:
     said = {"chat": "chat", "messages": "messages", "no-op chat": "chat, no provider", "chunk": "chunk of a stream"}
     rows = [
-        (name, *(f"{counted[of]:,.0f}" if of in counted else "" for of in (key, f"sdk {key}", f"floor {key}")))
+        (name, *(f"{own[of]:,.0f}" if of in own else "" for of in (key, f"sdk {key}", f"floor {key}")))
         for key, name in said.items()
     ]
     return table(("instructions added", OURS.name, "of these, OpenTelemetry's SDK", FLOOR.name), rows)
 
 
-def _failed(measured: Measured) -> str:
+def _compared(counts: Counts) -> str:
+    workloads = list(next(iter(counts.added.values()), {}))
+    rows = []
+    for contender in EVERY:
+        if (added := counts.added.get(contender.key)) is not None:
+            named = _name(counts.versions, contender.key)
+            rows.append((named, *(f"{added[workload]:,.0f}" for workload in workloads)))
+    own, others = counts.added.get(OURS.key), [counts.added[p.key] for p in PEERS if p.key in counts.added]
+    if own and others:
+        of_least = (own[workload] / min(other[workload] for other in others) for workload in workloads)
+        rows.append((f"{OURS.name}, of the least of the other libraries", *(f"{share:.0%}" for share in of_least)))
+    failed = f"\n{_failed(counts.failed)}" if counts.failed else ""
+    return table(("instructions added", *workloads), rows) + failed
+
+
+def _failed(failed: dict[str, str]) -> str:
     known = {contender.key: contender.name for contender in EVERY}
-    said = [f"{known.get(key, key)}: {why}." for key, why in measured.failed.items()]
+    said = [f"{known.get(key, key)}: {why}." for key, why in failed.items()]
     return "Not measured: " + " ".join(said) if said else "Everything was measured."
 
 
@@ -163,9 +193,9 @@ def _per_chunk(measured: Measured, key: str) -> str:
     return "" if long is None or short is None else f"{(long.middle - short.middle) / (CHUNKS - 1):.1f}"
 
 
-def _name(measured: Measured, key: str) -> str:
+def _name(versions: dict[str, dict[str, Installed]], key: str) -> str:
     contender = next(one for one in EVERY if one.key == key)
-    installed = measured.versions.get(key, {})
+    installed = versions.get(key, {})
     if contender not in PEERS:
         return f"**{contender.name}**" if contender is OURS else contender.name
     first = re.split(r"[<>=]", contender.requirements[0])[0]

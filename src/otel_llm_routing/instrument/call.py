@@ -258,6 +258,8 @@ class Call:
     def headers(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the evidence in the response's headers."""
         found = served.read_headers(raw)
+        if found is served.NOTHING and self.header_model is None and self.gateway is None and not self.cached:
+            return
         before = self.header_model, self.gateway, self.cached, self.fallback
         self.header_model = found.model
         self.gateway = found.gateway

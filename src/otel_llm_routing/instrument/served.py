@@ -44,10 +44,11 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
     found = NOTHING
     strength = -1
     for key, value in raw:
-        name = _names.get(key)
-        if name is None:
-            name = _learn(key)
-        if not name:
+        if key in _dull:  # as nearly all are: this is done in every call
+            continue
+        name = key.lower()
+        if not _tells(name):
+            _remember_dull(key)
             continue
         if found is NOTHING:
             found = HeaderEvidence()
@@ -69,20 +70,20 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderEvidence:
     return found
 
 
-_names: dict[bytes, bytes] = {}
-"""Names of headers as they were sent -> in lower case; empty where they say nothing. They repeat in each answer."""
-_MAX_NAMES = 512
+_dull: set[bytes] = set()
+"""Names of headers that say nothing, as they were sent. They repeat in each answer."""
+_MAX_DULL = 512
+_PREFIXES = tuple(prefix for prefix, _ in GATEWAY_PREFIXES)
 
 
-def _learn(key: bytes) -> bytes:
-    name = key.lower()
-    known = name in MODEL_HEADERS or name in CACHE_HEADERS or name in ATTEMPT_HEADERS
-    if not known and not name.startswith(tuple(prefix for prefix, _ in GATEWAY_PREFIXES)):
-        name = b""
-    if len(_names) >= _MAX_NAMES:
-        _names.clear()
-    _names[key] = name
-    return name
+def _tells(name: bytes) -> bool:
+    return name in MODEL_HEADERS or name in CACHE_HEADERS or name in ATTEMPT_HEADERS or name.startswith(_PREFIXES)
+
+
+def _remember_dull(key: bytes) -> None:
+    if len(_dull) >= _MAX_DULL:
+        _dull.clear()
+    _dull.add(key)
 
 
 def match(
