@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from opentelemetry.metrics import NoOpMeter
 from opentelemetry.sdk.metrics import ExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from outcomes import Observed
@@ -27,7 +28,7 @@ from sdk_drivers import OpenAIChat
 from stack.ports import free_port
 
 from otel_llm_routing.instrument import put_off
-from otel_llm_routing.instrument.metrics import BATCH
+from otel_llm_routing.instrument.metrics import BATCH, Recorder
 
 HERE = pathlib.Path(__file__).parent
 PATH = os.pathsep.join([str(HERE), *(str(HERE.parents[1] / part) for part in ("tests/instrument", "examples"))])
@@ -205,6 +206,23 @@ def test_a_signal_handler_that_collects_metrics_in_the_middle_of_a_batch_waits_f
             assert len(observed.since()[0]) == 40 - BATCH
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_signal_handler_that_collects_metrics_at_any_point_loses_no_call():
+    # The API's own meter: the SDK's histograms have locks that no handler may meet.
+    recorder, calls, came = Recorder(NoOpMeter("none")), 100_000, []
+    finished = (("s", "p", "chat", "m", "m", "pinned", "exact", "body", False, None), None, 1, 1, 0.5, None, None)
+    before = signal.signal(signal.SIGALRM, lambda *_: came.append(len(recorder._observe_requests(None))))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        for _ in range(calls):
+            recorder.record(finished)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert came
+    assert [point.value for point in recorder._observe_requests(None)] == [calls]
+    assert [point.value for point in recorder._observe_input(None)] == [calls]
 
 
 def test_threads_that_call_while_the_process_forks_leave_the_children_working(provider, observed):

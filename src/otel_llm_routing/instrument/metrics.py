@@ -1,9 +1,9 @@
 """The metrics of ``llm_routing.*``: one process-wide table of counts, and three histograms.
 
 A call that ends only appends one tuple to a queue, which takes well under a microsecond, needs no lock and is safe in
-a finaliser that the garbage collector runs at any point. The queue is worked off in batches, the latest call first,
-and before each collection: counts go to a table that observable counters report, sizes and times to histograms, with
-the call's own span as their context so that exemplars point at it.
+a finaliser that the garbage collector runs at any point. The queue is worked off in batches and before each
+collection: counts go to a table that observable counters report, sizes and times to histograms, with the call's own
+span as their context so that exemplars point at it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Recorder:
         self._lock = threading.RLock()  # metrics may be collected by a handler of a signal, at any point in this thread
         self._providers = Cap(MAX_NAMES)
         self._errors = Cap(MAX_NAMES)
-        self._requests: dict[Key, int] = {}
+        self._requests: dict[Key, list[int]] = {}
+        """A list of one each: a signal's handler, in which metrics are collected, cannot come amid its increment."""
         self._tokens: dict[Four, list[int]] = {}
         self._held = [
             meter,
@@ -110,32 +111,35 @@ class Recorder:
 
     def _work_off(self) -> None:
         queue, requests, tokens = self._queue, self._requests, self._tokens
-        shown: set[_Bucket] = set()
+        measured: list[tuple[_Bucket, int | None, float, float | None, Span | None]] = []
         while queue:
             try:
-                key, size, read, written, seconds, first, span = queue.pop()
+                key, size, read, written, seconds, first, span = queue.popleft()
             except IndexError:
                 break
             counted = requests.get(key)
             if counted is None:
                 key = self._bounded(key)
-                counted = requests.get(key, 0)
-            requests[key] = counted + 1
+                counted = requests.setdefault(key, [0])
+            counted[0] += 1
             four = (key[0], key[1], key[3], key[4])
             if read or written:
                 both = tokens.get(four)
                 if both is None:
-                    both = tokens[four] = [0, 0]
+                    both = tokens.setdefault(four, [0, 0])
                 both[0] += read
                 both[1] += written
+            measured.append(((four, key[9], bisect_left(SECOND_BOUNDS, seconds)), size, seconds, first, span))
+        # Of several in one bucket the SDK shows the last as an exemplar: to offer it the others only takes time.
+        shown: dict[_Bucket, Span] = {}
+        for bucket, _, _, _, span in reversed(measured):
+            if span is not None and bucket not in shown and _sampled(span):
+                shown[bucket] = span
+        for bucket, size, seconds, first, span in measured:
             context = _NO_SPAN
-            if span is not None:
-                # Of several in one bucket the latest is shown as an exemplar: to offer the others only takes time.
-                bucket = (four, key[9], bisect_left(SECOND_BOUNDS, seconds))
-                if bucket not in shown and _sampled(span):
-                    shown.add(bucket)
-                    context = set_span_in_context(span, _EMPTY)
-            self._histograms(four, key[9], size, seconds, first, context)
+            if span is not None and shown.get(bucket) is span:
+                context = set_span_in_context(span, _EMPTY)
+            self._histograms(bucket[0], bucket[1], size, seconds, first, context)
 
     def _bounded(self, key: Key) -> Key:
         """Return what a new attribute set is counted as: whatever is past a limit becomes ``other``.
@@ -176,7 +180,7 @@ class Recorder:
 
     def _observe_requests(self, options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG002
         self._current()
-        return [Observation(count, _attributes(key)) for key, count in list(self._requests.items())]
+        return [Observation(count, _attributes(key)) for key, [count] in list(self._requests.items())]
 
     def _observe_input(self, options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG002
         return list(self._token_observations(0))
