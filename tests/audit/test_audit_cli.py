@@ -238,7 +238,8 @@ def test_a_baseline_that_is_none_is_refused(audited, text, problem):
     assert problem in said.err
 
 
-def test_a_pipe_gets_every_sentence_on_a_line(audited):
+def test_a_pipe_gets_every_sentence_on_a_line(audited, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     said = audited.audit()
     assert "which moves; customers see what it serves on autocomplete (no commitment and no pin_when)" in said.out
     audited.audit("-o", "found.txt")
