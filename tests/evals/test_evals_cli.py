@@ -130,6 +130,13 @@ def test_check_of_one_surface_looks_at_no_other(evaluated, run):
     assert (found["cases"], found["fine"]) == (140, True)
 
 
+@pytest.mark.parametrize("number", ["0", "10000001"])
+def test_a_number_of_cases_that_no_plan_has_is_refused_before_the_source_is_read(run, number):
+    result = run("plan", "-n", number)  # and there is no source
+    assert result.exit_code == 2
+    assert "is no number of cases from 1 to 10,000,000" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -140,7 +147,7 @@ def test_check_of_one_surface_looks_at_no_other(evaluated, run):
         (["check", "cases.jsonl", "--format", "nothing"], "nothing"),
         (["check", "cases.jsonl", "--policy", "none.yaml"], "none.yaml: no such file"),
         (["check", "strangers.jsonl"], "no surface is in both: the cases are of `[red]x`"),
-        (["plan", "-n", "0"], "--cases"),
+        (["plan", "-n", "0"], "0 is no number of cases"),
         (["plan", "-n", "5", "--minimum", "5"], "plan with more cases"),
         (["plan", "-n", "5", "-o", "plan.xlsx"], "a plan is written as CSV or as JSON"),
         (["plan"], "--cases"),

@@ -34,7 +34,7 @@ COLUMNS = ("surface", "size_above", "size_up_to", "share", "cases", "weight")
 @app.command()
 def plan(
     source: Annotated[str, typer.Option(help=SOURCE)],
-    cases: Annotated[int, typer.Option("--cases", "-n", min=1, help="How many cases the eval has.")],
+    cases: Annotated[int, typer.Option("--cases", "-n", help="How many cases the eval has.")],
     minimum: Annotated[int, typer.Option(min=0, help="Cases that every cell with --least of the requests gets.")] = 0,
     least: Annotated[
         float, typer.Option(min=0, max=1, help="The share of requests from which on a cell gets --minimum.")
@@ -56,8 +56,9 @@ def plan(
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         fail(f"--output {output}: a plan is written as CSV or as JSON; name a file that ends in .csv or .json")
     refuse(output)
-    production = evals_options.production(source, since, until, surface)
     try:
+        planning.refuse(cases, minimum, least)
+        production = evals_options.production(source, since, until, surface)
         made = planning.plan(production, cases, minimum, least)
     except planning.PlanError as error:
         fail(error)

@@ -59,17 +59,22 @@ class EvalPlan:
         return self.cases / self.effective
 
 
+def refuse(cases: int, minimum: int, least: float) -> None:
+    """Raise ``PlanError`` where no production has a plan for what is asked."""
+    if not 1 <= cases <= MOST_CASES:
+        msg = f"{cases:,} is no number of cases from 1 to {MOST_CASES:,}"
+        raise PlanError(msg)
+    if not 0 <= least <= 1 or minimum < 0:
+        raise PlanError("a minimum is not below 0, and a least share is from 0 to 1")
+
+
 def plan(production: Production, cases: int, minimum: int = 0, least: float = 0.01) -> EvalPlan:
     """Spread ``cases`` over the cells of ``production`` as its requests are, by largest remainders (Hamilton).
 
     A cell with at least the share ``least`` of requests gets ``minimum`` cases or more; what that takes is taken from
     the others in proportion. The cases of all cells add up to ``cases``. Raises ``PlanError``.
     """
-    if not 1 <= cases <= MOST_CASES:
-        msg = f"{cases:,} is no number of cases from 1 to {MOST_CASES:,}"
-        raise PlanError(msg)
-    if not 0 <= least <= 1 or minimum < 0:
-        raise PlanError("a minimum is not below 0, and a least share is from 0 to 1")
+    refuse(cases, minimum, least)
     if not production.requests:
         raise PlanError("there are no requests to plan for")
     shares = {cell: share for cell, share in production.cells().items() if share}
