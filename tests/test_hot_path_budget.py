@@ -99,6 +99,11 @@ def test_what_was_counted_of_each_is_compared_with_the_least_of_the_others():
     assert "| OpenLIT | 2,000 |" in compared
 
 
+def test_what_cannot_be_counted_is_said_in_the_tables_place():
+    said = tables.counted(tables.Counts(failed={"instructions": "valgrind is not installed"}))
+    assert said == dict.fromkeys(("counted", "compared"), "Not measured: instructions: valgrind is not installed.")
+
+
 def test_a_page_without_a_place_for_a_table_is_left_alone(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# No markers\n", "utf-8")

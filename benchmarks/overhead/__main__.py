@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +46,8 @@ def main() -> int:
         return 2
     asked = {name.strip() for name in options.peers.split(",")}
     peers = [peer for peer in PEERS if peer.key in asked]
-    found = _count(peers, options, errors) if options.counts else _measure(peers, options, errors)
+    found = {} if options.counts else tables.tables(_measure(peers, options, errors))
+    found |= tables.counted(_count(peers, fresh=options.counts and not options.keep, errors=errors))
     for name, text in found.items():
         console.print(Markdown(f"**{name}**\n\n{text}"))
     if options.write is not None:
@@ -55,8 +55,7 @@ def main() -> int:
     return 0
 
 
-def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> dict[str, str]:
-    """Return every table of the page."""
+def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> tables.Measured:
     full = (options.rounds, PROCESSES, STARTS, CALLS, STREAMS)
     rounds, processes, starts, calls, streams = QUICK if options.quick else full
     command = f"make bench{' ARGS=--quick' if options.quick else ''}"
@@ -91,32 +90,32 @@ def _measure(peers: list[Any], options: argparse.Namespace, errors: Console) -> 
             for key in ("bare", OURS.key):
                 measured.grown[key] = _run(own, "overhead.soak", key, str(calls), str(streams))
         tick()
-    options.keep = True  # they are up to date now
-    return tables.tables(measured) | _count(peers, options, errors)
+    return measured
 
 
-def _count(peers: list[Any], options: argparse.Namespace, errors: Console) -> dict[str, str]:
-    """Return the tables of instructions."""
-    if why := instructions.impossible():
-        return dict.fromkeys(tables.COUNTED, f"Not counted: {why}.")
+def _count(peers: list[Any], *, fresh: bool, errors: Console) -> tables.Counts:
     counts = tables.Counts()
+    if why := instructions.impossible():
+        counts.failed["instructions"] = why
+        return counts
     with _progress(errors) as progress:
-        task = progress.add_task("instructions", total=3 + len(peers))
-        counts.own = instructions.count()
+        task = progress.add_task("instructions", total=2 + len(peers))
+        try:
+            counts.own = instructions.count()
+        except measure.FailedError as error:
+            counts.failed["instructions"] = str(error)
         progress.advance(task)
-        for contender in (FLOOR, OURS, *peers):
+        for contender in (OURS, *peers):
             progress.update(task, description=f"instructions of {contender.name}")
             try:
-                environment = environments.make(OURS if contender is FLOOR else contender, fresh=not options.keep)
+                environment = environments.make(contender, fresh=fresh)
                 counts.versions[contender.key] = environment.installed
-                counts.added[contender.key] = instructions.compare(environment.python, contender.key)
-            except environments.UnusableError as error:
+                for one in [FLOOR, OURS] if contender is OURS else [contender]:
+                    counts.added[one.key] = instructions.compare(environment.python, one.key)
+            except (environments.UnusableError, measure.FailedError) as error:
                 counts.failed[contender.key] = str(error)
-            except subprocess.CalledProcessError as error:
-                said = (error.stderr or "").strip().splitlines()
-                counts.failed[contender.key] = said[-1] if said else str(error)
             progress.advance(task)
-    return tables.counted(counts)
+    return counts
 
 
 def _progress(errors: Console) -> Progress:
@@ -138,17 +137,7 @@ def _starts(environment: Environment, key: str, times: int) -> dict[str, Any]:
 
 
 def _run(python: Path, module: str, *arguments: str) -> Any:
-    done = subprocess.run(
-        [python, "-m", module, *arguments],
-        env=measure.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise measure.FailedError(said[-1] if said else f"{module} ended with {done.returncode}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(measure.run(python, "-m", module, *arguments).strip().splitlines()[-1])
 
 
 def _beside(environment: Environment, bare: Environment) -> tuple[int, int]:

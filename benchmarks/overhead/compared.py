@@ -6,12 +6,10 @@ import sys
 
 from overhead import instrumentations, telemetry, workloads
 from overhead.callgrind import Callgrind
-from overhead.counted import counted
+from overhead.counted import count
 
 CALLS = {"chat": 32, "responses": 32, "messages": 32}
 """As many as a batch of the queue in which our finished calls wait, so that each has its share of its work."""
-WARM = 2
-"""Times as many calls before any is counted."""
 
 
 def main() -> None:
@@ -23,9 +21,7 @@ def main() -> None:
         instrumentations.SWITCH_ON[name]()
         found = workloads.openai_workloads() | workloads.anthropic_workloads()
         for workload, calls in CALLS.items():
-            found[workload](WARM * calls)
-            with counted(callgrind, f"{name} {workload}"):
-                found[workload](calls)
+            count(callgrind, f"{name} {workload}", found[workload], calls)
 
 
 if __name__ == "__main__":

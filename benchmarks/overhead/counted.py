@@ -13,11 +13,14 @@ from overhead.workloads import CHUNKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from overhead.workloads import Workload
+
 CALLS = {"chat": 32, "messages": 32, "chunks": CHUNKS, "handed": 32}
 """Of chat as many as a batch of the queue in which finished calls wait, so that each has its share of its work."""
 SERIES = ("llm_routing.surface", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model")
 """The attributes of the histograms."""
-WARM = {"chat": 64, "messages": 64}
+WARM = 2
+"""Times as many calls before any is counted."""
 
 
 def main() -> None:
@@ -28,31 +31,26 @@ def main() -> None:
     parsed = workloads.parsed_chunks()
     callgrind = Callgrind()
 
-    def count(name: str, *which: str) -> None:
+    def calls(name: str, *which: str) -> None:
         for workload in which:
-            found[workload](WARM[workload])
-            with counted(callgrind, f"{name} {workload}"):
-                found[workload](CALLS[workload])
+            count(callgrind, f"{name} {workload}", found[workload], CALLS[workload])
 
-    count("bare no-op", "chat")
+    calls("bare no-op", "chat")
     LLMRoutingInstrumentor().instrument()
-    count("ours no-op", "chat")
+    calls("ours no-op", "chat")
     telemetry.set_up("exporting", threads=False)
-    count("ours exporting", "chat", "messages")
+    calls("ours exporting", "chat", "messages")
     for name, observe in (("bare", _unobserved), ("ours", _observed)):
         _drain(observe(parsed))
         items = observe(parsed)
         next(items)  # what is done once for a stream
-        with counted(callgrind, f"{name} exporting chunks"):
+        with _counted(callgrind, f"{name} exporting chunks"):
             _drain(items)
     LLMRoutingInstrumentor().uninstrument()
-    count("bare exporting", "chat", "messages")
-    hand_over = _handing_over(found["chat"])
-    hand_over(WARM["chat"])
-    with counted(callgrind, "sdk exporting handed"):
-        hand_over(CALLS["handed"])
+    calls("bare exporting", "chat", "messages")
+    count(callgrind, "sdk exporting handed", _handing_over(found["chat"]), CALLS["handed"])
     instrumentations.floor()
-    count("floor exporting", "chat", "messages")
+    calls("floor exporting", "chat", "messages")
 
 
 def _handing_over(chat: Any) -> Any:
@@ -117,9 +115,15 @@ def _drain(items: Iterator[Any]) -> None:
         next(items)
 
 
+def count(callgrind: Callgrind, name: str, workload: Workload, calls: int) -> None:
+    """Count so many calls, once what is done only at first is over, and write that down under ``name``."""
+    workload(WARM * calls)
+    with _counted(callgrind, name):
+        workload(calls)
+
+
 @contextlib.contextmanager
-def counted(callgrind: Callgrind, name: str) -> Iterator[None]:
-    """Count what is done in here, and write it down under ``name``."""
+def _counted(callgrind: Callgrind, name: str) -> Iterator[None]:
     gc.collect()
     gc.disable()
     callgrind.start()

@@ -13,7 +13,6 @@ import json
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +21,7 @@ from overhead import compared
 from overhead.callgrind import MACHINES
 from overhead.counted import CALLS
 from overhead.environments import SHOWN
-from overhead.measure import BENCHMARKS, environment
+from overhead.measure import BENCHMARKS, run
 
 BUDGET = BENCHMARKS / "budget.json"
 MARGIN = 0.15
@@ -45,7 +44,7 @@ def impossible() -> str:
 
 def count() -> dict[str, float]:
     """Return the instructions that instrumenting adds to a call, or to a chunk of a stream, by what is counted."""
-    found = _run(Path(sys.executable), CALLS, "overhead.counted")
+    found = _counts(Path(sys.executable), CALLS, "overhead.counted")
     return {
         "no-op chat": found["ours no-op chat"] - found["bare no-op chat"],
         "chat": found["ours exporting chat"] - found["bare exporting chat"],
@@ -59,23 +58,17 @@ def count() -> dict[str, float]:
 
 def compare(python: Path, contender: str) -> dict[str, float]:
     """Return the instructions that ``contender`` adds to a call, in the environment of ``python``, by workload."""
-    found = _run(python, compared.CALLS, "overhead.compared", contender)
+    found = _counts(python, compared.CALLS, "overhead.compared", contender)
     return {workload: found[f"{contender} {workload}"] - found[f"bare {workload}"] for workload in compared.CALLS}
 
 
-def _run(python: Path, calls: dict[str, int], *module: str) -> dict[str, float]:
-    """Return what each counted workload takes for one of its ``calls``. Raises ``CalledProcessError``."""
+def _counts(python: Path, calls: dict[str, int], *module: str) -> dict[str, float]:
+    """Return what each counted workload takes for one of its ``calls``. Raises ``FailedError``."""
     with tempfile.TemporaryDirectory(prefix="instructions-") as name:
-        subprocess.run(
-            [
-                *("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no"),
-                f"--callgrind-out-file={name}/out",
-                *(python, "-m", *module),
-            ],
-            env={**environment(), "PYTHONHASHSEED": "0"},
-            check=True,
-            capture_output=True,
-            text=True,
+        run(
+            *("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={name}/out"),
+            *(python, "-m", *module),
+            PYTHONHASHSEED="0",
         )
         dumps = [path.read_text("utf-8") for path in Path(name).glob("out.*")]
     found = {}

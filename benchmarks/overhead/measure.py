@@ -75,6 +75,15 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(BENCHMARKS), "PYTHONUNBUFFERED": "1"}
 
 
+def run(*command: str | Path, **variables: str) -> str:
+    """Return what a measuring process prints, with ``variables`` beside its own. Raises ``FailedError``."""
+    done = subprocess.run(command, env={**environment(), **variables}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise FailedError(said[-1] if said else f"{' '.join(map(str, command))} ended with {done.returncode}")
+    return done.stdout
+
+
 class Added(NamedTuple):
     """What a contender adds to a call, in microseconds."""
 

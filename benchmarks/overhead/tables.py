@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from overhead.environments import Installed
     from overhead.measure import Added
 
-COUNTED = ("counted", "compared")
-"""Places of what is counted under valgrind."""
-PLACES = Places("measured", ("by", "added", "quiet", "start", "size", "memory", "failed", *COUNTED))
+PLACES = Places("measured", ("by", "added", "quiet", "start", "size", "memory", "failed", "counted", "compared"))
 MEBIBYTE = 1 << 20
 
 
@@ -69,7 +67,11 @@ def tables(measured: Measured) -> dict[str, str]:
 
 def counted(counts: Counts) -> dict[str, str]:
     """Return the text of the places of what is counted."""
-    return {"counted": _own(counts.own), "compared": _compared(counts)}
+    nothing = _failed(counts.failed)
+    return {
+        "counted": _own(counts.own) if counts.own else nothing,
+        "compared": _compared(counts) if counts.added else nothing,
+    }
 
 
 def _by(measured: Measured) -> str:
@@ -163,7 +165,7 @@ def _own(own: dict[str, float]) -> str:
 
 
 def _compared(counts: Counts) -> str:
-    workloads = list(next(iter(counts.added.values()), {}))
+    workloads = list(next(iter(counts.added.values())))
     rows = []
     for contender in EVERY:
         if (added := counts.added.get(contender.key)) is not None:

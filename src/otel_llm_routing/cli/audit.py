@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 from datetime import datetime, timezone
@@ -19,6 +20,8 @@ from otel_llm_routing.cli.progress import progress
 from otel_llm_routing.cli.terminal import console, page
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from otel_llm_routing.analyze.audit.audit import Audit
     from otel_llm_routing.analyze.audit.baseline import Known
     from otel_llm_routing.analyze.audit.problems import Evidence
@@ -161,9 +164,7 @@ def _audit(paths: list[Path], by: Evidence, exclude: list[str], gitignore: bool,
 
 def _write(made: Audit, as_format: Format, output: Path | None, all_: bool) -> None:
     if as_format == "text" and output is None:
-        from otel_llm_routing.analyze.audit.terminal import as_text  # noqa: PLC0415
-
-        console().print(as_text(made, all_=all_))
+        _draw(made, all_, console())
         return
     text = _text(made, as_format, all_)
     if output is None:
@@ -185,12 +186,13 @@ def _text(made: Audit, as_format: Format, all_: bool) -> str:
         from otel_llm_routing.analyze.audit.github import as_commands  # noqa: PLC0415
 
         return "".join(f"{command}\n" for command in as_commands(made))
+    return page(functools.partial(_draw, made, all_))
+
+
+def _draw(made: Audit, all_: bool, console: Console) -> None:
     from otel_llm_routing.analyze.audit.terminal import as_text  # noqa: PLC0415
 
-    written = page()
-    with written.capture() as captured:
-        written.print(as_text(made, all_=all_))
-    return captured.get()
+    console.print(as_text(made, all_=all_))
 
 
 def _update(made: Audit, file: Path, known: list[Known] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -203,13 +204,7 @@ def _write(made: Report, render: Callable[[Report], str] | None, output: Path | 
     if render is None and output is None:
         _draw(made, terminal.console(least=1))
         return
-    if render is None:
-        console = terminal.page()
-        with console.capture() as captured:
-            _draw(made, console)
-        text = captured.get()
-    else:
-        text = render(made)
+    text = terminal.page(functools.partial(_draw, made)) if render is None else render(made)
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from io import StringIO
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LEAST = 80
 """Columns that tables need: on a narrower terminal their lines run on, where they would lose columns."""
@@ -27,6 +30,9 @@ def console(least: int = LEAST) -> Console:
     return made
 
 
-def page() -> Console:
-    """Return what writes to a file, as a pipe would get it."""
-    return Console(file=StringIO(), width=WHOLE, highlight=False, force_terminal=False)
+def page(draw: Callable[[Console], None]) -> str:
+    """Return what ``draw`` draws for a file, as a pipe would get it."""
+    drawn = Console(file=StringIO(), width=WHOLE, highlight=False, force_terminal=False)
+    with drawn.capture() as captured:
+        draw(drawn)
+    return captured.get()
